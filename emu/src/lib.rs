@@ -1,0 +1,3 @@
+//! The Linux kernel personality and its supervisor: one process per container.
+
+pub mod control;
