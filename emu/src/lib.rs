@@ -1,3 +1,12 @@
 //! The Linux kernel personality and its supervisor: one process per container.
 
 pub mod control;
+pub mod errno;
+pub mod kernel;
+pub mod platform;
+pub mod sys;
+pub mod task;
+pub mod vfs;
+
+pub use errno::Errno;
+pub use kernel::Kernel;
