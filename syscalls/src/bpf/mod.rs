@@ -1,0 +1,3 @@
+//! The seccomp filter, compiled from the table.
+
+pub mod predicate;
