@@ -106,14 +106,11 @@ const fn arg_index(args: &[&str], name: &str) -> u8 {
         a.len() == b.len()
     }
     let mut i = 0;
-    while i < args.len() {
-        if same(args[i].as_bytes(), name.as_bytes()) {
-            return i as u8;
-        }
+    while i < args.len() && !same(args[i].as_bytes(), name.as_bytes()) {
         i += 1;
     }
-    assert!(false, "no argument of that name");
-    0
+    assert!(i < args.len(), "no argument of that name");
+    i as u8
 }
 
 macro_rules! disposition {

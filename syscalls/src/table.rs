@@ -26,8 +26,8 @@
 /// ```
 #[macro_export]
 macro_rules! with_syscall_table {
-    ($callback:path) => {
-        $callback! {
+    ($($callback:ident)::+) => {
+        $($callback)::+! {
 0 read "1.0" (fd: Fd, buf: Out, count: Size) [Native] "bytes of a descriptor the guest holds";
 1 write "1.0" (fd: Fd, buf: In, count: Size) [Native] "bytes of a descriptor the guest holds";
 2 open "1.0" (path: PathPtr, flags: OpenFlags, mode: Mode) [Emulated] "names a path";
