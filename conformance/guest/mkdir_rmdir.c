@@ -1,0 +1,54 @@
+// subject: mkdir(2) and rmdir(2) and their errnos
+#include "t.h"
+int main(void) {
+    T(mkdir("d", 0777));
+    st("d");
+    T(mkdir("d", 0777));
+    T(mkdir("d/", 0777));
+    T(mkdir("e/", 0777));
+    T(mkdir("x/y", 0777));
+    T(mkdir("", 0777));
+    T(mkdir(".", 0777));
+    T(mkdir("..", 0777));
+    T(mkdir("/", 0777));
+    T(mkdir("d/.", 0777));
+    T(mkdir("n/.", 0777));
+    put("f", "");
+    T(mkdir("f", 0777));
+    T(mkdir("f/x", 0777));
+    T(mkdir("s", 07777));
+    st("s");
+    umask(077);
+    T(mkdir("u", 0777));
+    st("u");
+    T(mkdir("d/sub", 0777));
+    st("d");
+    T(rmdir("d"));
+    T(rmdir("d/sub"));
+    st("d");
+    T(rmdir("d/"));
+    T(rmdir("d"));
+    T(rmdir("f"));
+    T(rmdir("f/"));
+    T(rmdir("."));
+    T(rmdir(".."));
+    T(rmdir("e/."));
+    T(rmdir("e/.."));
+    T(rmdir("/"));
+    T(rmdir(""));
+    symlink("e", "le");
+    T(rmdir("le"));
+    int d = MUST(open("e", O_RDONLY));
+    T(rmdir("e"));
+    T(openat(d, "new", O_CREAT | O_WRONLY, 0644));
+    T(mkdirat(d, "new", 0755));
+    struct stat s;
+    T(fstat(d, &s));
+    printf("links %ld\n", (long)s.st_nlink);
+    T(fstatat(d, ".", &s, 0));
+    T(fchdir(d));
+    char b[100];
+    IS(getcwd(b, sizeof b) == NULL);
+    printf("%s\n", en(errno));
+    return 0;
+}

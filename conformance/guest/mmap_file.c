@@ -1,0 +1,65 @@
+// subject: mmap of files: shared, private, past the end, executable, after unlink
+#include "t.h"
+static sigjmp_buf jb;
+static void bus(int s) { siglongjmp(jb, s); }
+int main(void) {
+    int fd = MUST(open("f", O_RDWR | O_CREAT, 0644));
+    write(fd, "hello", 5);
+    char *sh = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *pr = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    IS(sh != MAP_FAILED && pr != MAP_FAILED);
+    printf("%s %s\n", sh, pr);
+    sh[0] = 'J';
+    show("f");
+    pr[1] = 'E';
+    show("f");
+    printf("%s %s\n", sh, pr);
+    pwrite(fd, "y", 1, 4);
+    printf("%s\n", sh);
+    IS(sh[100] == 0);
+    T(msync(sh, 4096, MS_SYNC));
+    signal(SIGBUS, bus);
+    signal(SIGSEGV, bus);
+    char *far = mmap(0, 8192, PROT_READ, MAP_SHARED, fd, 0);
+    int g = sigsetjmp(jb, 1);
+    if (g == 0) printf("%d\n", far[4096]);
+    else printf("signal %d\n", g);
+    ftruncate(fd, 0);
+    g = sigsetjmp(jb, 1);
+    if (g == 0) printf("%d\n", sh[0]);
+    else printf("signal %d\n", g);
+    ftruncate(fd, 4096);
+    IS(sh[0] == 0);
+    int ro = MUST(open("f", O_RDONLY));
+    T(mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0));
+    OK(mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, ro, 0));
+    char *rm = mmap(0, 4096, PROT_READ, MAP_SHARED, ro, 0);
+    T(mprotect(rm, 4096, PROT_READ | PROT_WRITE));
+    T(mmap(0, 0, PROT_READ, MAP_PRIVATE, ro, 0));
+    T(mmap(0, 4096, PROT_READ, MAP_PRIVATE, ro, 1));
+    T(mmap(0, 4096, PROT_READ, MAP_PRIVATE, 99, 0));
+    int wo = MUST(open("f", O_WRONLY));
+    T(mmap(0, 4096, PROT_READ, MAP_PRIVATE, wo, 0));
+    int d = MUST(open(".", O_RDONLY));
+    T(mmap(0, 4096, PROT_READ, MAP_PRIVATE, d, 0));
+    unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+    int x = MUST(open("code", O_RDWR | O_CREAT, 0644));
+    write(x, code, sizeof code);
+    int (*fn)(void) = mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, x, 0);
+    IS(fn != MAP_FAILED);
+    printf("%d\n", fn());
+    unlink("code");
+    close(x);
+    printf("%d\n", fn());
+    char *anon = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHILD("child", { strcpy(anon, "from child"); strcpy(sh, "shared"); strcpy(pr, "private"); });
+    printf("%s %s %s\n", anon, sh, pr);
+    T(munmap(sh, 4096));
+    T(munmap((void *)1, 4096));
+    g = sigsetjmp(jb, 1);
+    if (g == 0) sh[0] = 1;
+    else printf("signal %d\n", g);
+    OK(mremap(pr, 4096, 65536, MREMAP_MAYMOVE));
+    T(madvise(anon, 4096, MADV_DONTNEED));
+    return 0;
+}

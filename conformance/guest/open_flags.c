@@ -1,0 +1,56 @@
+// subject: open(2) flags and their errnos
+#include "t.h"
+int main(void) {
+    put("f", "hello");
+    mkdir("d", 0755);
+    symlink("f", "l");
+    symlink("nowhere", "dangling");
+    T(open("f", O_RDONLY));
+    T(open("f", O_WRONLY));
+    T(open("f", O_RDWR | O_CLOEXEC));
+    IS(fcntl(5, F_GETFD) == FD_CLOEXEC);
+    printf("flags %o\n", fcntl(5, F_GETFL) & ~O_LARGEFILE);
+    closefrom(3);
+    T(open("none", O_RDONLY));
+    T(open("", O_RDONLY));
+    T(open("f", O_CREAT | O_EXCL | O_RDWR, 0644));
+    T(open("dangling", O_CREAT | O_EXCL | O_RDWR, 0644));
+    T(open("l", O_NOFOLLOW));
+    T(open("l", O_NOFOLLOW | O_PATH));
+    closefrom(3);
+    T(open("d", O_WRONLY));
+    T(open("d", O_RDWR));
+    T(open("d", O_CREAT | O_RDONLY, 0644));
+    T(open("d", O_RDONLY | O_DIRECTORY));
+    T(open("f", O_RDONLY | O_DIRECTORY));
+    T(open("f/x", O_RDONLY));
+    T(open("f/", O_RDONLY));
+    T(open("new/", O_CREAT | O_WRONLY, 0644));
+    T(open("none/new", O_CREAT | O_WRONLY, 0644));
+    T(open("d", O_TRUNC | O_RDONLY));
+    closefrom(3);
+    T(open("dangling", O_CREAT | O_WRONLY, 0600));
+    st("nowhere");
+    closefrom(3);
+    T(open("f", O_RDONLY | O_TRUNC));
+    st("f");
+    closefrom(3);
+    int fd = MUST(open("f", O_WRONLY));
+    char c;
+    T(read(fd, &c, 1));
+    int fr = MUST(open("f", O_RDONLY));
+    T(write(fr, "x", 1));
+    T(open("f", O_RDONLY | O_ACCMODE));
+    T(open("x3", 3 | O_CREAT, 0644));
+    T(open("f", O_RDONLY | O_NOATIME));
+    T(creat("c", 04755));
+    st("c");
+    T(open("u", O_CREAT | O_RDONLY, 0));
+    T(write(MUST(open("u2", O_CREAT | O_RDWR, 0)), "a", 1));
+    st("u2");
+    T(open("d", O_CREAT | O_DIRECTORY, 0644));
+    T(open("newd", O_CREAT | O_DIRECTORY, 0644));
+    T(open("f", O_PATH | O_CREAT | O_EXCL, 0644));
+    T(open((char *)8, O_RDONLY));
+    return 0;
+}
