@@ -191,6 +191,19 @@ pub struct StatFs {
     pub namelen: u64,
 }
 
+/// How the host names what a descriptor is of, taken apart by [`ids`](super::ids).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostName<'a> {
+    /// `<store>/layers/<layer>/b/<n>`: inode `n` of an image layer.
+    ImageBody { layer: &'a [u8], n: u64 },
+    /// `<container dir>/delta/b/<ino>`.
+    DeltaBody(Ino),
+    /// Any other absolute host path: a device, a terminal, a file below a bind mount, a FIFO.
+    Path(&'a [u8]),
+    /// An object without a name of ours (a memfd), by the host's `st_dev` and `st_ino`.
+    Object { dev: u64, ino: u64 },
+}
+
 /// A mounted file system.
 pub trait SuperBlock: Send + Sync + Any + std::fmt::Debug {
     fn id(&self) -> SbId;
@@ -207,6 +220,11 @@ pub trait SuperBlock: Send + Sync + Any + std::fmt::Debug {
     fn root(&self) -> InodeRef;
     /// The live inode of a number, for descriptors found by their host names. `None` when there is none such.
     fn inode(&self, ino: Ino) -> Option<InodeRef>;
+    /// The inode whose body the host calls so; `None` when it is none of ours. Asked for every descriptor that a call
+    /// names, so a file system answers quickly for names that cannot be its own.
+    fn inode_of_host(&self, _name: &HostName<'_>) -> Option<InodeRef> {
+        None
+    }
     fn statfs(&self) -> Result<StatFs, Errno>;
     /// Whether what is there may change without passing through us (host directories, proc): never cache.
     fn is_volatile(&self) -> bool {

@@ -9,14 +9,16 @@
 //! either: a directory knows its parent, every other inode knows one of its names ([`Inode::alias`]), and that is what
 //! `getcwd` and `/proc/self/fd` need.
 
+pub mod caller;
 pub mod ids;
 pub mod inode;
 pub mod mount;
 pub mod permission;
+pub mod placeholder;
 pub mod walk;
 
 pub use inode::{
-    Attr, CreateKind, DirEntry, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, RenameFlags, SbId, SetAttr, SetTime, StatFs,
+    Attr, CreateKind, DirEntry, HostName, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, RenameFlags, SbId, SetAttr, SetTime, StatFs,
     SuperBlock, Timespec, XattrFlags, same_inode,
 };
 pub use mount::{Mount, MountFlags, MountNs, MountRef, Path};

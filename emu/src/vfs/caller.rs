@@ -1,0 +1,33 @@
+//! Who asks: the thread on whose behalf this thread of the supervisor works.
+//!
+//! Most of the file system does not care. `/proc/self`, `/proc/thread-self`, `/dev/tty` and their like do, deep inside
+//! look-ups whose signatures would otherwise all carry a thread id.
+
+use std::cell::Cell;
+
+thread_local! {
+    static CALLER: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Host thread id of the guest thread that is served by this thread now; 0 when the supervisor works for itself.
+pub fn tid() -> i32 {
+    CALLER.get()
+}
+
+/// Until it is dropped, [`tid`] answers with the given thread.
+#[derive(Debug)]
+pub struct OnBehalfOf {
+    before: i32,
+}
+
+/// Works for guest thread `tid` from now on.
+#[must_use = "the claim ends when this is dropped"]
+pub fn on_behalf_of(tid: i32) -> OnBehalfOf {
+    OnBehalfOf { before: CALLER.replace(tid) }
+}
+
+impl Drop for OnBehalfOf {
+    fn drop(&mut self) {
+        CALLER.set(self.before);
+    }
+}
