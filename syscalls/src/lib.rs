@@ -12,6 +12,10 @@
 
 pub mod arg;
 pub mod bpf;
+pub mod decode;
+pub mod doc;
+pub mod errno;
+pub mod names;
 pub mod values;
 
 mod table;

@@ -86,7 +86,7 @@ fn check_instruction(insn: &SockFilter, remaining: usize) -> Result<(), BadProgr
     let k = insn.k;
     let reaches = |distance: u32| (distance as usize) < remaining;
     match (insn.code & 7, insn.code & !7) {
-        _ if insn.code == LD_W_ABS => match k % 4 == 0 && k < SeccompData::LEN {
+        _ if insn.code == LD_W_ABS => match k.is_multiple_of(4) && k < SeccompData::LEN {
             true => Ok(()),
             false => Err(BadProgram::Load),
         },

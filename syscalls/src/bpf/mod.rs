@@ -65,7 +65,7 @@ impl SeccompData {
     pub fn word(&self, offset: u32) -> Option<u32> {
         let half = |word: u64, upper: bool| if upper { (word >> 32) as u32 } else { word as u32 };
         match offset {
-            _ if offset % 4 != 0 => None,
+            _ if !offset.is_multiple_of(4) => None,
             0 => Some(self.nr),
             4 => Some(self.arch),
             8 | 12 => Some(half(self.instruction_pointer, offset == 12)),
