@@ -1,0 +1,421 @@
+//! Work under way: a directory below `tmp` that is leased to the process at work, the commit that ends it,
+//! and the sweep of what the dead left.
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::image::{Image, ImageId, image_dir, rfc3339};
+use super::repository::{Entry, Repository, sync_dir};
+use super::{Progress, Store, lock};
+use crate::compress::{Hashing, buffered, plain};
+use crate::error::{Context, Error};
+use crate::layer::bodies::{Bodies, forget_if_unused, open_dir};
+use crate::layer::record::{Reader as Records, Record};
+use crate::layer::tree::Tree;
+use crate::layer::unpack::{Unpacked, unpack};
+use crate::reference::Reference;
+use crate::tar;
+
+/// Most layers of one image; overlayfs ends at 500, Docker at about 125.
+const LAYERS_MAX: usize = 4096;
+/// Bytes of the caller's stream between two reports of progress.
+const PROGRESS_STEP: u64 = 512 << 10;
+
+/// A directory of our own below `tmp`. Dropping it deletes it.
+#[derive(Debug)]
+pub(super) struct Staging {
+    pub(super) path: PathBuf,
+    _lease: lock::Lock,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(e) = remove_tree(&self.path) {
+            tracing::warn!(path = %self.path.display(), "left behind: {e}");
+        }
+    }
+}
+
+/// A layer that is unpacked, but not yet part of the store.
+pub(super) struct StagedLayer {
+    dir: PathBuf,
+    /// Its diff id.
+    pub(super) hex: String,
+    pub(super) unpacked: Unpacked,
+    /// The compressed blob it came from.
+    pub(super) blob: Option<Blob>,
+}
+
+/// A blob that unpacks to a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Blob {
+    pub(super) digest: String,
+    pub(super) size: u64,
+}
+
+/// `layer.json`: what is known of a layer besides its records.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LayerInfo {
+    /// Sum of the sizes of the regular files.
+    pub(super) size: u64,
+    pub(super) inodes: u64,
+    /// Blobs that unpack to this layer.
+    #[serde(default)]
+    pub(super) blobs: Vec<Blob>,
+}
+
+/// An image about to be committed.
+pub(super) struct NewImage {
+    pub(super) id: ImageId,
+    pub(super) config: Vec<u8>,
+    /// Diff ids in hex, the lowest first; each is staged or pinned.
+    pub(super) layers: Vec<String>,
+    pub(super) tags: Vec<Reference>,
+    pub(super) digests: Vec<Reference>,
+}
+
+impl Store {
+    /// A new directory to work in.
+    pub(super) fn staging(&self) -> Result<Staging, Error> {
+        // Under the lock, so that nobody sweeps the directory before its lease is taken.
+        let _lock = self.lock()?;
+        self.staging_locked()
+    }
+
+    /// The same for who holds the lock.
+    pub(super) fn staging_locked(&self) -> Result<Staging, Error> {
+        let path = self.root.join("tmp").join(format!("{:032x}", rand::random::<u128>()));
+        fs::create_dir(&path).context("creating", &path)?;
+        let lease = lock::try_exclusive(&path.join("lease"))?;
+        let lease = lease.ok_or_else(|| Error::Corrupt(format!("{} is taken", path.display())))?;
+        Ok(Staging { path, _lease: lease })
+    }
+
+    /// Unpacks a layer, compressed or not, into `staging`.
+    ///
+    /// `blob` asks for the digest of the stream as it came.
+    pub(super) fn stage_layer(
+        &self,
+        staging: &Staging,
+        bodies: &mut Bodies<'_>,
+        stream: impl Read,
+        blob: bool,
+        progress: &mut dyn FnMut(),
+    ) -> Result<StagedLayer, Error> {
+        let dir = staging.path.join(format!("l-{:016x}", rand::random::<u64>()));
+        fs::create_dir(&dir).context("creating", &dir)?;
+        let mut stage = |stream: &mut dyn Read| -> Result<(String, Unpacked), Error> {
+            let mut tar = tar::Reader::new(buffered(Hashing::new(plain(stream)?)?));
+            let unpacked = unpack(&mut tar, &dir, bodies, &mut |_| progress())?;
+            let (digest, _) = tar.into_inner().into_inner().finish()?;
+            Ok((hex::encode(digest), unpacked))
+        };
+        let (hex, unpacked, blob) = if blob {
+            let mut hashing = Hashing::new(stream)?;
+            let (hex, unpacked) = stage(&mut hashing)?;
+            let (digest, size) = hashing.finish()?;
+            (hex, unpacked, Some(Blob { digest: format!("sha256:{}", hex::encode(digest)), size }))
+        } else {
+            let mut stream = stream;
+            let (hex, unpacked) = stage(&mut stream)?;
+            (hex, unpacked, None)
+        };
+        Ok(StagedLayer { dir, hex, unpacked, blob })
+    }
+
+    /// Keeps a layer that is in the store from being removed while `staging` lives; `false`: it is not there.
+    pub(super) fn pin(&self, staging: &Staging, hex: &str) -> Result<bool, Error> {
+        let _lock = self.lock()?;
+        if !self.layer_dir(hex).is_dir() {
+            return Ok(false);
+        }
+        let pins = staging.path.join("pins");
+        fs::create_dir_all(&pins).context("creating", &pins)?;
+        let pin = pins.join(hex);
+        File::create(&pin).context("creating", &pin)?;
+        Ok(true)
+    }
+
+    pub(super) fn layer_info(&self, hex: &str) -> Result<LayerInfo, Error> {
+        let path = self.layer_dir(hex).join("layer.json");
+        let json = fs::read(&path).context("reading", &path)?;
+        serde_json::from_slice(&json).map_err(|e| Error::Corrupt(format!("{}: {e}", path.display())))
+    }
+
+    /// Makes images part of the store: all of them or none.
+    pub(super) fn commit(
+        &self,
+        staging: &Staging,
+        mut bodies: Bodies<'_>,
+        layers: &[StagedLayer],
+        images: &[NewImage],
+    ) -> Result<(), Error> {
+        let mut entries = Vec::new();
+        for (i, image) in images.iter().enumerate() {
+            let dir = staging.path.join(format!("i-{i}"));
+            fs::create_dir(&dir).context("creating", &dir)?;
+            let config = dir.join("config.json");
+            fs::write(&config, &image.config).context("writing", &config)?;
+            let find = |hex: &str| layers.iter().find(|l| l.hex == hex);
+            let place = |hex: &str| find(hex).map_or_else(|| self.layer_dir(hex), |l| l.dir.clone());
+            build_index(&image.layers, place, &dir.join("index"))?;
+            let mut size = 0u64;
+            for hex in &image.layers {
+                let layer = match find(hex) {
+                    Some(staged) => staged.unpacked.size,
+                    None => self.layer_info(hex)?.size,
+                };
+                size = size.saturating_add(layer);
+            }
+            entries.push((dir, Entry { size, layers: image.layers.clone(), last_tagged: None }));
+        }
+        for layer in layers {
+            let info = LayerInfo {
+                size: layer.unpacked.size,
+                inodes: layer.unpacked.inodes,
+                blobs: layer.blob.iter().cloned().collect(),
+            };
+            let path = layer.dir.join("layer.json");
+            let json = serde_json::to_vec(&info).map_err(|e| Error::Corrupt(e.to_string()))?;
+            fs::write(&path, json).context("writing", &path)?;
+        }
+        bodies.publish()?;
+
+        self.change(|repository| {
+            for layer in layers {
+                let place = self.layer_dir(&layer.hex);
+                if images.iter().any(|i| i.layers.contains(&layer.hex)) && !place.exists() {
+                    fs::rename(&layer.dir, &place).context("renaming to", &place)?;
+                }
+            }
+            sync_dir(&self.root.join("layers"))?;
+            for (image, (dir, entry)) in images.iter().zip(entries) {
+                self.place_image(repository, image, &dir, entry)?;
+            }
+            sync_dir(&self.root.join("images"))
+        })
+    }
+
+    /// Moves an image's directory into its place and writes its names down. Under the lock.
+    fn place_image(
+        &self,
+        repository: &mut Repository,
+        image: &NewImage,
+        dir: &Path,
+        entry: Entry,
+    ) -> Result<(), Error> {
+        let hex = image.id.hex().to_owned();
+        let place = image_dir(&self.root, &hex);
+        let entry = match repository.images.remove(&hex).or_else(|| repository.retained.remove(&hex)) {
+            Some(known) => known,
+            None => {
+                if place.exists() {
+                    // Somebody was killed between this rename and his commit.
+                    let aside = dir.with_extension("old");
+                    fs::rename(&place, &aside).context("renaming", &place)?;
+                }
+                fs::rename(dir, &place).context("renaming to", &place)?;
+                entry
+            }
+        };
+        let named = !image.tags.is_empty();
+        let last_tagged =
+            if named { Some(rfc3339(OffsetDateTime::now_utc())) } else { entry.last_tagged.clone() };
+        repository.images.insert(hex.clone(), Entry { last_tagged, ..entry });
+        for tag in &image.tags {
+            repository.tags.insert(tag.to_string(), hex.clone());
+        }
+        for digest in &image.digests {
+            repository.digests.insert(digest.to_string(), hex.clone());
+        }
+        Ok(())
+    }
+
+    /// Builds the index of an image of the store again.
+    pub(super) fn rebuild_index(&self, image: &Image) -> Result<(), Error> {
+        let staging = self.staging()?;
+        let fresh = staging.path.join("index");
+        let layers: Vec<String> = image.layer_hexes().map(str::to_owned).collect();
+        build_index(&layers, |hex| self.layer_dir(hex), &fresh)?;
+        let file = File::open(&fresh).context("opening", &fresh)?;
+        file.sync_all().context("syncing", &fresh)?;
+        let place = image.index_path();
+        fs::rename(&fresh, &place).context("renaming to", &place)
+    }
+
+    /// Deletes what no living process works on and no image needs.
+    pub(super) fn sweep(&self) -> Result<(), Error> {
+        let mut dead = Vec::new();
+        let swept;
+        {
+            let _lock = self.lock()?;
+            let tmp = self.root.join("tmp");
+            let mut pinned = Vec::new();
+            for name in names(&tmp)? {
+                let path = tmp.join(name);
+                match lock::try_exclusive(&path.join("lease")) {
+                    Ok(Some(lease)) => dead.push(Staging { path, _lease: lease }),
+                    Ok(None) => pinned.extend(names(&path.join("pins")).unwrap_or_default()),
+                    Err(_) => {
+                        let _ = fs::remove_file(&path);
+                    }
+                }
+            }
+            let repository = self.repository()?;
+            let layers = self.root.join("layers");
+            let mut garbage = Vec::new();
+            for name in names(&layers)? {
+                if !repository.uses_layer(&name) && !pinned.contains(&name) {
+                    garbage.push(layers.join(name));
+                }
+            }
+            let images = self.root.join("images");
+            for name in names(&images)? {
+                if !repository.images.contains_key(&name) && !repository.retained.contains_key(&name) {
+                    garbage.push(images.join(name));
+                }
+            }
+            swept = !dead.is_empty() || !garbage.is_empty();
+            if !garbage.is_empty() {
+                let staging = self.staging_locked()?;
+                for (i, from) in garbage.iter().enumerate() {
+                    let to = staging.path.join(format!("g-{i}"));
+                    fs::rename(from, &to).context("renaming", from)?;
+                }
+                dead.push(staging);
+            }
+        }
+        drop(dead);
+        if swept {
+            self.forget_unused_objects()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a layer's files after they were moved to `dir`, and its objects if they were the last.
+    pub(super) fn delete_layer(&self, dir: &Path) -> Result<(), Error> {
+        let meta = File::open(dir.join("meta")).ok().map(BufReader::new);
+        let records = meta.and_then(|m| Records::new(m).ok());
+        let names = records.map(object_names);
+        remove_tree(dir).context("deleting", dir)?;
+        let objects = open_dir(&self.objects)?;
+        match names {
+            Some(Ok(names)) => names.iter().for_each(|name| forget_if_unused(&objects, name)),
+            _ => self.forget_unused_objects()?,
+        }
+        Ok(())
+    }
+
+    fn forget_unused_objects(&self) -> Result<(), Error> {
+        let fd = open_dir(&self.objects)?;
+        for dir in names(&self.objects)? {
+            for name in names(&self.objects.join(&dir)).unwrap_or_default() {
+                forget_if_unused(&fd, &format!("{dir}/{name}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn object_names<R: Read>(mut records: Records<R>) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    while let Some(record) = records.next()? {
+        if let Record::Node(node) = record
+            && let Some(object) = node.object
+        {
+            names.push(object.path());
+        }
+    }
+    Ok(names)
+}
+
+/// Merges layers, the lowest first, and writes the index.
+fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -> Result<(), Error> {
+    if layers.len() > LAYERS_MAX {
+        return Err(Error::Unsupported(format!("an image of {} layers (at most {LAYERS_MAX})", layers.len())));
+    }
+    let mut tree = Tree::new();
+    let mut distinct: Vec<String> = Vec::new();
+    for hex in layers {
+        let number = match distinct.iter().position(|d| d == hex) {
+            Some(known) => {
+                tree.set_repeated_layers();
+                known
+            }
+            None => {
+                distinct.push(hex.clone());
+                distinct.len() - 1
+            }
+        };
+        let path = place(hex).join("meta");
+        let meta = File::open(&path).context("opening", &path)?;
+        let mut records = Records::new(BufReader::with_capacity(64 << 10, meta))?;
+        tree.apply(number as u32, &mut records)?;
+    }
+    let file = File::create(out).context("creating", out)?;
+    let mut file = BufWriter::with_capacity(64 << 10, file);
+    crate::index::write(&tree, &distinct, &mut file)?;
+    let file = file.into_inner().map_err(|e| Error::io("writing", out, e.into_error()))?;
+    drop(file);
+    Ok(())
+}
+
+/// The names in a directory that are text; others are none of ours.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).context("listing", dir)? {
+        if let Ok(name) = entry.context("listing", dir)?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// `rm -r`, and nothing is fine too.
+pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Counts the bytes of the caller's stream, and says when it is time to report.
+pub(super) struct Counted<R> {
+    inner: R,
+    count: Rc<Cell<u64>>,
+}
+
+/// The reporting side of [`Counted`].
+pub(super) struct Meter {
+    count: Rc<Cell<u64>>,
+    reported: u64,
+}
+
+pub(super) fn counted<R: Read>(inner: R) -> (Counted<R>, Meter) {
+    let count = Rc::new(Cell::new(0));
+    (Counted { inner, count: count.clone() }, Meter { count, reported: 0 })
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.count.set(self.count.get() + n as u64);
+        Ok(n)
+    }
+}
+
+impl Meter {
+    pub(super) fn report(&mut self, progress: &mut dyn FnMut(Progress)) {
+        let bytes = self.count.get();
+        if bytes - self.reported >= PROGRESS_STEP {
+            self.reported = bytes;
+            progress(Progress::Reading { bytes });
+        }
+    }
+}
