@@ -1,6 +1,8 @@
 //! The page of the book that lists the system calls. It is written from the table, and a test fails when it is stale.
 
+use crate::arg::Kind;
 use crate::bpf::predicate::{Predicate, Test, Width};
+use crate::names::{self, name_of};
 use crate::{Disposition, Row, TABLE};
 use std::fmt::Write;
 
@@ -80,13 +82,34 @@ fn predicate_text(row: &Row, predicate: &Predicate) -> String {
 
 fn test_text(row: &Row, test: &Test) -> String {
     let name = row.args.get(usize::from(test.arg)).map_or("?", |arg| arg.name);
+    let names = row.args.get(usize::from(test.arg)).map_or(&[][..], |arg| names_of(arg.kind));
+    let text = |value: u64| match name_of(value, names) {
+        Some(name) => name.to_string(),
+        None if value < 10 => value.to_string(),
+        None => format!("{value:#x}"),
+    };
     let every = if test.width == Width::Low32 { u64::from(u32::MAX) } else { u64::MAX };
-    let subject = if test.mask == every { name.to_string() } else { format!("({name} & {:#x})", test.mask) };
-    let values: Vec<String> = test.values.iter().map(|value| format!("{value:#x}")).collect();
+    let subject = if test.mask == every { name.to_string() } else { format!("{name} & {}", text(test.mask)) };
+    let values: Vec<String> = test.values.iter().map(|&value| text(value)).collect();
     match (values.as_slice(), test.member) {
-        ([value], true) => format!("`{subject} == {value}`"),
-        ([value], false) => format!("`{subject} != {value}`"),
+        ([value], true) => format!("`{subject}` is `{value}`"),
+        ([value], false) => format!("`{subject}` is not `{value}`"),
         (values, true) => format!("`{subject}` is one of `{}`", values.join(" ")),
         (values, false) => format!("`{subject}` is none of `{}`", values.join(" ")),
+    }
+}
+
+/// The constants that an argument of this type is made of.
+fn names_of(kind: Kind) -> &'static [(u64, &'static str)] {
+    match kind {
+        Kind::IoctlCmd => names::ioctl::NAMES,
+        Kind::FcntlCmd => names::fcntl::NAMES,
+        Kind::PrctlOp => names::prctl::NAMES,
+        Kind::Domain => names::domain::NAMES,
+        Kind::SockType => names::sock_type::NAMES,
+        Kind::SockLevel => names::sock_level::NAMES,
+        Kind::SockOpt => names::sock_opt::NAMES,
+        Kind::MsgFlags => names::msg::NAMES,
+        _ => &[],
     }
 }

@@ -4,7 +4,7 @@
 //! succeeded; before, and where memory cannot be read, the address is printed. Bytes of the guest come out as
 //! printable ASCII, whatever they are, and every string and vector is cut, so that a line is bounded.
 //!
-//! [`text`] prints words; [`structs`] prints what is in memory.
+//! `text` prints words; `structs` prints what is in memory.
 
 mod structs;
 mod text;
