@@ -190,11 +190,11 @@ static inline void reap(const char *who, pid_t pid) {
 }
 
 // Runs a block in a child and says how it ended.
-#define CHILD(name, block)                     \
+#define CHILD(name, ...)                       \
     do {                                       \
         pid_t c_ = fork();                     \
         if (c_ == 0) {                         \
-            block;                             \
+            __VA_ARGS__;                       \
             _exit(0);                          \
         }                                      \
         if (c_ < 0)                            \

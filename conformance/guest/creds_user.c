@@ -1,0 +1,63 @@
+// subject: identity calls and id changes of an ordinary user
+#include "t.h"
+#include <sys/fsuid.h>
+int main(void) {
+    uid_t u = getuid(), r, e, s;
+    gid_t g = getgid(), rg, eg, sg;
+    IS(geteuid() == u && getegid() == g);
+    T(getresuid(&r, &e, &s));
+    IS(r == u && e == u && s == u);
+    T(getresgid(&rg, &eg, &sg));
+    IS(rg == g && eg == g && sg == g);
+    T(getresuid((void *)8, &e, &s));
+    T(setuid(u));
+    T(setuid(0));
+    T(setuid(u + 1));
+    T(setgid(g));
+    T(setgid(0));
+    T(seteuid(u));
+    T(seteuid(0));
+    T(setreuid(-1, u));
+    T(setreuid(0, -1));
+    T(setresuid(u, u, u));
+    T(setresuid(-1, -1, 0));
+    T(setregid(g, g));
+    T(setresgid(0, -1, -1));
+    T(setgroups(0, NULL));
+    gid_t gs[1] = {0};
+    T(setgroups(1, gs));
+    T(getgroups(-1, gs));
+    T(setfsuid(0));
+    IS(setfsuid(-1) == (int)u);
+    IS(setfsuid(u) == (int)u);
+    IS(setfsgid(-1) == (int)g);
+    T(syscall(SYS_setuid, (uid_t)-1));
+    struct { uint32_t v; int pid; } h = {0x20080522, 0};
+    struct { uint32_t e, p, i; } d[2];
+    memset(d, 0xff, sizeof d);
+    T(syscall(SYS_capget, &h, d));
+    IS(d[0].e == 0 && d[0].p == 0 && d[1].e == 0);
+    d[0].e = d[0].p = 1;
+    d[0].i = 0;
+    d[1].e = d[1].p = d[1].i = 0;
+    T(syscall(SYS_capset, &h, d));
+    h.v = 1;
+    T(syscall(SYS_capget, &h, NULL));
+    printf("version %x\n", h.v);
+    T(prctl(PR_CAPBSET_READ, 999));
+    T(prctl(PR_CAPBSET_DROP, 0));
+    T(chroot("."));
+    T(nice(-5));
+    T(setpriority(PRIO_PROCESS, 0, 5));
+    T(getpriority(PRIO_PROCESS, 0));
+    T(setpriority(PRIO_PROCESS, 0, 0));
+    T(sethostname("x", 1));
+    T(syscall(SYS_settimeofday, &(struct timeval){0, 0}, NULL));
+    T(syscall(SYS_mount, "none", ".", "tmpfs", 0, NULL));
+    T(syscall(SYS_umount2, "/proc", 0));
+    T(syscall(SYS_pivot_root, ".", "."));
+    T(syscall(SYS_reboot, 0, 0, 0, 0));
+    T(syscall(SYS_swapon, "x", 0));
+    T(syscall(SYS_acct, NULL));
+    return 0;
+}

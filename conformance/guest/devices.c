@@ -1,0 +1,63 @@
+// subject: /dev: null, zero, full, random, urandom, tty, shm, fd, stdin
+#include "t.h"
+int main(void) {
+    char b[64];
+    int f = MUST(open("/dev/null", O_RDWR));
+    T(read(f, b, 10));
+    T(write(f, b, 10));
+    T(lseek(f, 100, SEEK_SET));
+    T(ftruncate(f, 0));
+    f = MUST(open("/dev/zero", O_RDWR));
+    memset(b, 1, sizeof b);
+    T(read(f, b, 10));
+    IS(b[0] == 0 && b[9] == 0 && b[10] == 1);
+    char *m = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, f, 0);
+    IS(m != MAP_FAILED && m[100] == 0);
+    f = MUST(open("/dev/full", O_RDWR));
+    T(write(f, b, 1));
+    T(read(f, b, 4));
+    f = MUST(open("/dev/urandom", O_RDONLY));
+    T(read(f, b, 64));
+    f = MUST(open("/dev/random", O_RDONLY));
+    T(read(f, b, 8));
+    T(open("/dev/tty", O_RDWR));
+    T(open("/dev/null", O_RDONLY | O_DIRECTORY));
+    T(open("/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    T(open("/dev/none", O_RDONLY));
+    int s = shm_open("/conformance-test", O_CREAT | O_EXCL | O_RDWR, 0600);
+    IS(s >= 0);
+    T(ftruncate(s, 4096));
+    char *sh = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, s, 0);
+    CHILD("child", {
+        int c = shm_open("/conformance-test", O_RDWR, 0);
+        char *q = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c, 0);
+        strcpy(q, "through shm");
+    });
+    puts(sh);
+    T(shm_unlink("/conformance-test"));
+    T(shm_unlink("/conformance-test"));
+    struct stat st1;
+    stat("/dev/shm", &st1);
+    printf("shm %s %o\n", kind(st1.st_mode), st1.st_mode & 07777);
+    T(readlink("/dev/fd", b, sizeof b));
+    printf("%.13s\n", b);
+    put("f", "by /dev/fd");
+    int g = MUST(open("f", O_RDONLY));
+    char p[64];
+    snprintf(p, sizeof p, "/dev/fd/%d", g);
+    f = MUST(open(p, O_RDONLY));
+    T(read(f, b, 64));
+    int q[2];
+    pipe(q);
+    dup2(q[0], 0);
+    write(q[1], "stdin", 5);
+    f = MUST(open("/dev/stdin", O_RDONLY));
+    T(read(f, b, 64));
+    T(ioctl(f, TCGETS, b));
+    T(isatty(1));
+    lstat("/dev/stdout", &st1);
+    printf("%s\n", kind(st1.st_mode));
+    T(access("/dev/pts", F_OK));
+    T(access("/dev/ptmx", R_OK | W_OK));
+    return 0;
+}

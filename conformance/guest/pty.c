@@ -1,0 +1,72 @@
+// subject: pseudo terminals: open, ttyname, window size, line discipline, controlling terminal
+#include "t.h"
+int main(void) {
+    int m = MUST(posix_openpt(O_RDWR | O_NOCTTY));
+    T(grantpt(m));
+    T(unlockpt(m));
+    char name[64];
+    T(ptsname_r(m, name, sizeof name));
+    IS(strncmp(name, "/dev/pts/", 9) == 0);
+    int s = MUST(open(name, O_RDWR | O_NOCTTY));
+    T(isatty(s));
+    IS(!strcmp(ttyname(s), name));
+    struct stat a, b;
+    fstat(s, &a);
+    stat(name, &b);
+    IS(a.st_ino == b.st_ino && a.st_rdev == b.st_rdev && major(a.st_rdev) == 136);
+    printf("%s owner %d\n", kind(a.st_mode), a.st_uid == getuid());
+    struct winsize w = {24, 80, 0, 0}, v = {0};
+    T(ioctl(m, TIOCSWINSZ, &w));
+    T(ioctl(s, TIOCGWINSZ, &v));
+    printf("%d x %d\n", v.ws_row, v.ws_col);
+    T(write(m, "line\n", 5));
+    char buf[64];
+    T(read(s, buf, sizeof buf));
+    ssize_t n = read(m, buf, sizeof buf);
+    printf("echo %zd %02x %02x\n", n, buf[4], buf[5]);
+    struct termios t;
+    T(tcgetattr(s, &t));
+    IS((t.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG));
+    cfmakeraw(&t);
+    T(tcsetattr(s, TCSANOW, &t));
+    T(write(m, "raw", 3));
+    T(read(s, buf, sizeof buf));
+    T(write(s, "out\n", 4));
+    T(read(m, buf, sizeof buf));
+    int pn = -1;
+    T(ioctl(m, TIOCGPTN, &pn));
+    IS(pn == atoi(name + 9));
+    int peer = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+    IS(peer >= 0);
+    if (peer >= 0) close(peer);
+    T(open("/dev/tty", O_RDWR));
+    pid_t c = fork();
+    if (c == 0) {
+        setsid();
+        T(ioctl(s, TIOCSCTTY, 0));
+        IS(tcgetsid(s) == getpid());
+        IS(tcgetpgrp(s) == getpid());
+        int tty = open("/dev/tty", O_RDWR);
+        IS(tty >= 0);
+        IS(!strcmp(ttyname(tty), "/dev/tty"));
+        char term[8];
+        T(write(tty, "hi", 2));
+        struct stat st1;
+        fstat(tty, &st1);
+        printf("%u:%u\n", major(st1.st_rdev), minor(st1.st_rdev));
+        (void)term;
+        _exit(0);
+    }
+    reap("session", c);
+    n = read(m, buf, sizeof buf);
+    printf("from tty %.*s\n", n > 0 ? (int)n : 0, buf);
+    close(s);
+    T(read(m, buf, sizeof buf));
+    s = MUST(open(name, O_RDWR | O_NOCTTY));
+    close(m);
+    T(read(s, buf, sizeof buf));
+    T(write(s, "x", 1));
+    T(open(name, O_RDWR | O_NOCTTY));
+    T(stat(name, &a));
+    return 0;
+}

@@ -1,0 +1,72 @@
+// subject: SIGCHLD and its siginfo, SA_NOCLDWAIT, SA_NOCLDSTOP, ignored SIGCHLD
+#include "t.h"
+static volatile int n, code, status;
+static volatile pid_t pid, uid;
+static void h(int s, siginfo_t *i, void *c) {
+    (void)s;
+    (void)c;
+    n++;
+    code = i->si_code;
+    status = i->si_status;
+    pid = i->si_pid;
+    uid = i->si_uid;
+}
+int main(void) {
+    struct sigaction a = {.sa_sigaction = h, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigaction(SIGCHLD, &a, NULL);
+    pid_t c = fork();
+    if (c == 0) _exit(42);
+    int st1;
+    while (!n) msleep(1);
+    printf("code %d status %d pid %d uid %d\n", code, status, pid == c, uid == (int)getuid());
+    waitpid(c, &st1, 0);
+    ended("child", st1);
+    c = fork();
+    if (c == 0) for (;;) pause();
+    n = 0;
+    kill(c, SIGSTOP);
+    while (!n) msleep(1);
+    printf("code %d status %d pid %d\n", code, status, pid == c);
+    n = 0;
+    kill(c, SIGCONT);
+    while (!n) msleep(1);
+    printf("code %d status %d pid %d\n", code, status, pid == c);
+    n = 0;
+    kill(c, SIGTERM);
+    while (!n) msleep(1);
+    printf("code %d status %d pid %d\n", code, status, pid == c);
+    reap("child", c);
+    a.sa_flags |= SA_NOCLDSTOP;
+    sigaction(SIGCHLD, &a, NULL);
+    n = 0;
+    c = fork();
+    if (c == 0) for (;;) pause();
+    kill(c, SIGSTOP);
+    int r = waitpid(c, &st1, WUNTRACED);
+    IS(r == c && n == 0);
+    kill(c, SIGKILL);
+    waitpid(c, &st1, 0);
+    a.sa_flags = SA_NOCLDWAIT;
+    a.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &a, NULL);
+    c = fork();
+    if (c == 0) _exit(0);
+    T(waitpid(c, &st1, 0));
+    signal(SIGCHLD, SIG_IGN);
+    c = fork();
+    if (c == 0) _exit(0);
+    T(wait(&st1));
+    signal(SIGCHLD, SIG_DFL);
+    siginfo_t i;
+    c = fork();
+    if (c == 0) _exit(5);
+    T(waitid(P_PID, c, &i, WEXITED | WNOWAIT));
+    printf("%d %d\n", i.si_code, i.si_status);
+    T(waitid(P_PID, c, &i, WEXITED));
+    T(waitid(P_PID, c, &i, WEXITED));
+    T(waitid(P_ALL, 0, &i, 0));
+    T(waitpid(-1, &st1, WNOHANG));
+    T(waitpid(1, &st1, WNOHANG));
+    T(waitpid(-1, &st1, 0x1000));
+    return 0;
+}

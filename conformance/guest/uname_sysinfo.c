@@ -1,0 +1,52 @@
+// subject: uname, sysinfo, getrusage, times, getcpu, affinity, hostname
+#include "t.h"
+int main(void) {
+    struct utsname u;
+    T(uname(&u));
+    printf("%s %s\n", u.sysname, u.machine);
+    IS(strlen(u.nodename) > 0 && strlen(u.release) > 0 && strlen(u.version) > 0);
+    char h[65];
+    T(gethostname(h, sizeof h));
+    IS(!strcmp(h, u.nodename));
+    T(syscall(SYS_uname, (void *)8));
+    struct sysinfo s;
+    T(sysinfo(&s));
+    IS(s.totalram > 0 && s.freeram <= s.totalram && s.procs > 0 && s.mem_unit > 0);
+    struct rusage r;
+    T(getrusage(RUSAGE_SELF, &r));
+    T(getrusage(RUSAGE_CHILDREN, &r));
+    T(getrusage(RUSAGE_THREAD, &r));
+    T(getrusage(99, &r));
+    struct tms t;
+    OK(times(&t));
+    unsigned cpu, node;
+    T(syscall(SYS_getcpu, &cpu, &node, NULL));
+    cpu_set_t c;
+    T(sched_getaffinity(0, sizeof c, &c));
+    IS(CPU_COUNT(&c) >= 1 && CPU_ISSET(cpu, &c));
+    IS(sysconf(_SC_NPROCESSORS_ONLN) >= 1);
+    IS(sysconf(_SC_PHYS_PAGES) > 0);
+    CPU_ZERO(&c);
+    T(sched_setaffinity(0, sizeof c, &c));
+    T(sched_getscheduler(0));
+    struct sched_param p;
+    T(sched_getparam(0, &p));
+    printf("%d\n", p.sched_priority);
+    T(sched_get_priority_max(SCHED_FIFO));
+    p.sched_priority = 0;
+    T(sched_setscheduler(0, SCHED_BATCH, &p));
+    T(sched_getscheduler(0));
+    T(sched_yield());
+    struct timespec ts;
+    T(sched_rr_get_interval(0, &ts));
+    T(clock_getres(CLOCK_MONOTONIC, &ts));
+    T(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts));
+    T(clock_gettime(99, &ts));
+    T(clock_settime(CLOCK_REALTIME, &ts));
+    IS(time(NULL) > 1700000000);
+    T(syscall(SYS_personality, 0xffffffff));
+    T(syscall(SYS_getrandom, h, 16, 0));
+    T(syscall(SYS_getrandom, h, 16, 0x80));
+    T(syscall(SYS_membarrier, 0, 0, 0) >= 0 ? 0 : -1);
+    return 0;
+}
