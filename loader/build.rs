@@ -1,0 +1,84 @@
+//! Builds the freestanding stub, for the one architecture that there is, and hands its path to the crate.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, exit};
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "stub/abi.rs"]
+mod abi;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=stub/abi.rs");
+    println!("cargo:rerun-if-changed=stub/main.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let script = out.join("stub.ld");
+    let stub = out.join("stub");
+    if let Err(error) = fs::write(&script, linker_script()) {
+        fail(&format!("cannot write {}: {error}", script.display()));
+    }
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    // The flags of the workspace are for programs with a C library; the stub has none.
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTFLAGS");
+    command.args(["--edition=2024", "--crate-name=carrack_stub", "--crate-type=bin"]);
+    command.args(["--target=x86_64-unknown-linux-gnu", "-Cpanic=abort", "-Crelocation-model=static"]);
+    command.args(["-Copt-level=s", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Cstrip=symbols"]);
+    command.args(["-Cdebug-assertions=off", "-Coverflow-checks=off", "-Cforce-unwind-tables=no"]);
+    command.args(["-Clinker-features=-lld", "-Ctarget-feature=-crt-static"]);
+    command.args(["-nostdlib", "-nostartfiles", "-static", "-no-pie"].map(|arg| format!("-Clink-arg={arg}")));
+    command.args(
+        [
+            "-z,max-page-size=4096",
+            "-z,noseparate-code",
+            "--build-id=none",
+            "--no-dynamic-linker",
+            "-z,norelro",
+        ]
+        .map(|arg| format!("-Clink-arg=-Wl,{arg}")),
+    );
+    command.arg(format!("-Clink-arg=-Wl,-T,{}", script.display()));
+    command.arg("-o").arg(&stub).arg("stub/main.rs");
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => fail(&format!("the stub was not built: {status}")),
+        Err(error) => fail(&format!("cannot run rustc: {error}")),
+    }
+    println!("cargo:rustc-env=CARRACK_STUB={}", stub.display());
+}
+
+/// One page of headers and code, and writable pages that take no room in the file.
+fn linker_script() -> String {
+    format!(
+        "ENTRY(_start)
+PHDRS {{ text PT_LOAD FILEHDR PHDRS FLAGS(5); rw PT_LOAD FLAGS(6); stack PT_GNU_STACK FLAGS(6); }}
+SECTIONS {{
+  . = {resident:#x} + SIZEOF_HEADERS;
+  .text : {{ *(.text .text.*) *(.rodata .rodata.*) }} :text
+  ASSERT(. <= {wrapper:#x}, \"the stub's code is too long\")
+  .wrapper {wrapper:#x} : {{ KEEP(*(.wrapper)) }} :text
+  ASSERT(. <= {park:#x}, \"the signal wrapper is too long\")
+  .park {park:#x} : {{ KEEP(*(.park)) }} :text
+  ASSERT(. <= {set:#x}, \"the park trampoline is too long\")
+  .interruptible {set:#x} : {{ KEEP(*(.interruptible)) }} :text
+  .rw {plan:#x} (NOLOAD) : {{ . = . + {rw:#x}; }} :rw
+  .refused : {{ *(.data .data.* .bss .bss.* COMMON .got .got.* .tdata .tbss) }} :rw
+  ASSERT(SIZEOF(.refused) == 0, \"the stub must have no variables\")
+  /DISCARD/ : {{ *(.eh_frame .eh_frame.* .eh_frame_hdr .comment .note .note.* .gcc_except_table*) }}
+}}
+",
+        resident = abi::RESIDENT,
+        wrapper = abi::SIGNAL_WRAPPER_LOOSE,
+        park = abi::PARK,
+        set = abi::INTERRUPTIBLE_SET,
+        plan = abi::PLAN_BUFFER,
+        rw = abi::STUB_END - abi::PLAN_BUFFER,
+    )
+}
+
+fn fail(why: &str) -> ! {
+    eprintln!("{why}");
+    exit(1)
+}
