@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use carrack_images::{Index, ImportOptions, Store};
+use carrack_images::{ImportOptions, Index, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);

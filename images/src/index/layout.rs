@@ -114,7 +114,6 @@ const _: () = {
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     bytes: &'a [u8],
-    pub(super) header: &'a Header,
     pub(super) inodes: &'a [Inode],
     pub(super) dirents: &'a [Dirent],
     pub(super) xattrs: &'a [Xattr],
@@ -140,7 +139,6 @@ impl<'a> View<'a> {
         }
         Ok(View {
             bytes,
-            header,
             inodes: section(bytes, header.inodes)?,
             dirents: section(bytes, header.dirents)?,
             xattrs: section(bytes, header.xattrs)?,
@@ -189,7 +187,7 @@ fn section<T: Pod>(bytes: &[u8], at: Section) -> Result<&[T], &'static str> {
     let len = at.count.checked_mul(size_of::<T>() as u64).ok_or(WRONG)?;
     let end = at.offset.checked_add(len).ok_or(WRONG)?;
     // Ordinals and offsets within a section are 32 bits wide.
-    if at.count > u64::from(u32::MAX) - 1 || at.offset % 8 != 0 || end > bytes.len() as u64 {
+    if at.count > u64::from(u32::MAX) - 1 || !at.offset.is_multiple_of(8) || end > bytes.len() as u64 {
         return Err(WRONG);
     }
     let bytes = bytes.get(at.offset as usize..end as usize).ok_or(WRONG)?;

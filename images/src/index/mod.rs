@@ -304,7 +304,8 @@ impl<'a> InodeInfo<'a> {
     /// The extended attributes, sorted by name: (name with its prefix, value).
     pub fn xattrs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let view = self.view;
-        let pair = move |x: &layout::Xattr| (view.string(x.name, x.name_len), view.string(x.value, x.value_len));
+        let pair =
+            move |x: &layout::Xattr| (view.string(x.name, x.name_len), view.string(x.value, x.value_len));
         view.xattrs(self.record).iter().map(pair)
     }
 

@@ -62,7 +62,8 @@ fn dirents(view: &View<'_>) -> Result<Vec<u32>, &'static str> {
             if kind.dt() != entry.kind {
                 return Err("an entry of another kind than its inode");
             }
-            if kind == FileKind::Directory && (entry.ino as usize <= i + 1 || target.parent as usize != i + 1) {
+            if kind == FileKind::Directory && (entry.ino as usize <= i + 1 || target.parent as usize != i + 1)
+            {
                 return Err("a directory below itself");
             }
             let count = links.get_mut(entry.ino as usize - 1).ok_or("an entry of no inode")?;
@@ -91,12 +92,14 @@ fn inodes(view: &View<'_>, links: &[u32]) -> Result<(), &'static str> {
             _ => {}
         }
         if kind == FileKind::Symlink {
-            let target = view.string_checked(inode.first, inode.count).ok_or("a symlink's target lies outside")?;
+            let target =
+                view.string_checked(inode.first, inode.count).ok_or("a symlink's target lies outside")?;
             if target.is_empty() || target.len() > PATH_MAX || target.contains(&0) {
                 return Err("a symlink's target is no path");
             }
         }
-        if inode.body_layer != NONE && (kind != FileKind::Regular || inode.body_layer as usize >= view.layers.len())
+        if inode.body_layer != NONE
+            && (kind != FileKind::Regular || inode.body_layer as usize >= view.layers.len())
         {
             return Err("a body where none can be");
         }

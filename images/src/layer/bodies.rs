@@ -28,6 +28,9 @@ const CHUNK: usize = 128 << 10;
 const WAITING_MAX: usize = 150_000;
 
 /// The bodies of one import, which may have several layers.
+///
+/// To be dropped after the layers' directories are in their places or deleted: it then forgets objects that
+/// were published early and turned out to be nobody's.
 pub(crate) struct Bodies<'a> {
     objects: &'a Path,
     objects_fd: OwnedFd,
@@ -39,8 +42,8 @@ pub(crate) struct Bodies<'a> {
     waiting: Vec<Waiting>,
     no_links: bool,
     buf: Vec<u8>,
-    /// Bytes written to new body files.
-    written: u64,
+    /// Some bodies had to be published before it was known whether their layer stays.
+    early: bool,
 }
 
 struct Waiting {
@@ -61,22 +64,18 @@ impl<'a> Bodies<'a> {
             waiting: Vec::new(),
             no_links: false,
             buf: Vec::new(),
-            written: 0,
+            early: false,
         })
     }
 
-    /// The bodies that follow belong to the layer in `dir`, which gets its `b` directory.
-    pub(crate) fn begin_layer(&mut self, dir: &Path) -> Result<(), Error> {
+    /// The bodies that follow belong to the layer in `dir`, which gets its `b` directory. The number is for
+    /// [`Bodies::publish`].
+    pub(crate) fn begin_layer(&mut self, dir: &Path) -> Result<usize, Error> {
         let b = dir.join("b");
         std::fs::create_dir(&b).context("creating", &b)?;
         let fd = open_dir(&b)?;
         self.layers.push((b, fd));
-        Ok(())
-    }
-
-    /// Bytes written to new body files so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.written
+        Ok(self.layers.len() - 1)
     }
 
     /// Stores the data of a regular file as body `n` of the present layer.
@@ -87,7 +86,8 @@ impl<'a> Bodies<'a> {
         tar: &mut Reader<R>,
     ) -> Result<ObjectName, Error> {
         if self.waiting.len() >= WAITING_MAX {
-            self.publish()?;
+            self.early = true;
+            self.publish(|_| true)?;
         }
         match &entry.sparse {
             Some(_) => self.add_sparse(n, entry, tar),
@@ -113,7 +113,6 @@ impl<'a> Bodies<'a> {
         };
         let mut file = self.create(n)?;
         file.write_all(&data).map_err(|e| self.failed(n, e))?;
-        self.written += size;
         self.buf = data;
         self.is_new(n, name, replace);
         Ok(name)
@@ -134,7 +133,6 @@ impl<'a> Bodies<'a> {
             hasher.update(&data[..len]);
             if !is_zero(&data[..len]) {
                 file.write_all_at(&data[..len], at).map_err(|e| self.failed(n, e))?;
-                self.written += len as u64;
             }
             at += len as u64;
         }
@@ -165,7 +163,6 @@ impl<'a> Bodies<'a> {
                 let len = tar.read_data(&mut data[..len])?;
                 hasher.update(&data[..len]);
                 file.write_all_at(&data[..len], at).map_err(|e| self.failed(n, e))?;
-                self.written += len as u64;
                 at += len as u64;
             }
         }
@@ -212,8 +209,8 @@ impl<'a> Bodies<'a> {
         }
         match rustix::fs::linkat(&self.objects_fd, name.path(), dir, &own, AtFlags::empty()) {
             Ok(()) => {
-                let stat =
-                    rustix::fs::statat(dir, &own, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| self.failed(n, e))?;
+                let stat = rustix::fs::statat(dir, &own, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|e| self.failed(n, e))?;
                 if u64::try_from(stat.st_size) == Ok(size) {
                     return Ok(Known::Linked);
                 }
@@ -243,12 +240,12 @@ impl<'a> Bodies<'a> {
         self.waiting.push(Waiting { layer, n, name, replace });
     }
 
-    /// Makes all data of this import durable and lets later imports find its bodies.
-    pub(crate) fn publish(&mut self) -> Result<(), Error> {
+    /// Makes all data of this import durable, and lets later imports find the bodies of the layers that stay.
+    pub(crate) fn publish(&mut self, stays: impl Fn(usize) -> bool) -> Result<(), Error> {
         rustix::fs::syncfs(&self.objects_fd).context("syncing", self.objects)?;
         self.seen.clear();
         for body in std::mem::take(&mut self.waiting) {
-            if self.no_links {
+            if self.no_links || !stays(body.layer) {
                 continue;
             }
             let Some((_, dir)) = self.layers.get(body.layer) else { continue };
@@ -291,6 +288,14 @@ impl<'a> Bodies<'a> {
     }
 }
 
+impl Drop for Bodies<'_> {
+    fn drop(&mut self) {
+        if self.early {
+            forget_all_unused(self.objects, &self.objects_fd);
+        }
+    }
+}
+
 enum Known {
     Linked,
     No { replace: bool },
@@ -308,6 +313,17 @@ pub(crate) fn forget_if_unused(objects: impl AsFd, path: &str) {
         && stat.st_nlink <= 1
     {
         let _ = rustix::fs::unlinkat(&objects, path, AtFlags::empty());
+    }
+}
+
+/// Looks at every object.
+pub(crate) fn forget_all_unused(objects: &Path, fd: impl AsFd) {
+    for dir in std::fs::read_dir(objects).into_iter().flatten().flatten() {
+        for object in std::fs::read_dir(dir.path()).into_iter().flatten().flatten() {
+            if let (Some(dir), Some(name)) = (dir.file_name().to_str(), object.file_name().to_str()) {
+                forget_if_unused(&fd, &format!("{dir}/{name}"));
+            }
+        }
     }
 }
 

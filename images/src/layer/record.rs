@@ -84,7 +84,8 @@ impl<W: Write> Writer<W> {
         self.buf.clear();
         encode(record, &mut self.buf);
         let len = u32::try_from(self.buf.len()).ok().filter(|&l| l <= RECORD_MAX);
-        let len = len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a record of more than 4 MiB"))?;
+        let len =
+            len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a record of more than 4 MiB"))?;
         self.out.write_all(&len.to_le_bytes())?;
         self.out.write_all(&self.buf)
     }

@@ -160,7 +160,8 @@ impl Tree {
     }
 
     fn add(&mut self, node: Node) -> Result<NodeId, Error> {
-        let id = u32::try_from(self.nodes.len()).map_err(|_| Error::Unsupported("the image is too big".into()))?;
+        let id =
+            u32::try_from(self.nodes.len()).map_err(|_| Error::Unsupported("the image is too big".into()))?;
         self.nodes.push(node);
         Ok(NodeId(id))
     }
@@ -263,7 +264,7 @@ impl Tree {
                 None => {
                     let made = self.add(Node::directory(mtime))?;
                     if let Some(dir) = self.dir_mut(walk.at()) {
-                        dir.children.insert(name.into(), made);
+                        dir.children.insert(name, made);
                     }
                     walk.enter(made);
                 }

@@ -25,6 +25,8 @@ pub(crate) struct Unpacked {
     pub(crate) size: u64,
     /// New inodes.
     pub(crate) inodes: u64,
+    /// Its number in [`Bodies`].
+    pub(crate) number: usize,
 }
 
 /// Unpacks an archive into the (empty) directory of a layer: `meta` and `b/`.
@@ -38,11 +40,11 @@ pub(crate) fn unpack<R: Read>(
     bodies: &mut Bodies<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Unpacked, Error> {
-    bodies.begin_layer(dir)?;
+    let number = bodies.begin_layer(dir)?;
     let path = dir.join("meta");
     let file = std::fs::File::create_new(&path).context("creating", &path)?;
     let mut records = Writer::new(BufWriter::with_capacity(64 << 10, file)).context("writing", &path)?;
-    let mut unpacked = Unpacked::default();
+    let mut unpacked = Unpacked { number, ..Unpacked::default() };
     while let Some(entry) = tar.next_entry()? {
         let Some(mut record) = record(&entry, unpacked.inodes + 1)? else { continue };
         if let Record::Node(node) = &mut record {

@@ -11,7 +11,8 @@ use crate::Error;
 pub(super) fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
     for change in changes {
         for line in logical_lines(change) {
-            one(config, &line).map_err(|why| Error::InvalidChange(format!("invalid change {line:?}: {why}")))?;
+            one(config, &line)
+                .map_err(|why| Error::InvalidChange(format!("invalid change {line:?}: {why}")))?;
         }
     }
     Ok(())
@@ -321,7 +322,17 @@ mod tests {
 
     #[test]
     fn what_is_no_change_is_refused() {
-        for bad in ["RUN ls", "FROM x", "ENV", "ENV A", "EXPOSE x", "EXPOSE 0", "LABEL 'a", "ONBUILD FROM x", "SHELL sh"] {
+        for bad in [
+            "RUN ls",
+            "FROM x",
+            "ENV",
+            "ENV A",
+            "EXPOSE x",
+            "EXPOSE 0",
+            "LABEL 'a",
+            "ONBUILD FROM x",
+            "SHELL sh",
+        ] {
             let changes = [bad.to_owned()];
             let e = apply(&mut Map::new(), &changes).unwrap_err();
             assert!(matches!(e, Error::InvalidChange(_)), "{bad}: {e}");

@@ -43,11 +43,11 @@ impl Store {
         changes::apply(&mut config, &options.changes)?;
         let platform = Platform::parse(options.platform.as_deref())?;
 
-        let staging = self.staging()?;
+        // Dropped last: see `Bodies`.
         let mut bodies = Bodies::new(&self.objects)?;
+        let staging = self.staging()?;
         let (stream, mut meter) = counted(tar);
-        let layer =
-            self.stage_layer(&staging, &mut bodies, stream, false, &mut || meter.report(progress))?;
+        let layer = self.stage_layer(&staging, &mut bodies, stream, false, &mut || meter.report(progress))?;
         progress(Progress::Layer {
             diff_id: format!("sha256:{}", layer.hex),
             size: layer.unpacked.size,
@@ -77,7 +77,7 @@ impl Store {
             tags: tag.into_iter().collect(),
             digests: Vec::new(),
         };
-        self.commit(&staging, bodies, &[layer], &[image])?;
+        self.commit(&staging, &mut bodies, &[layer], &[image])?;
         Ok(id)
     }
 }
@@ -96,7 +96,8 @@ impl Platform {
         let host = Platform { os: "linux".into(), architecture: host_architecture().into(), variant: None };
         let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(host) };
         let bad = || Error::InvalidPlatform(text.to_owned());
-        let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        let word =
+            |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         let lower = text.to_ascii_lowercase();
         let parts: Vec<&str> = lower.split('/').collect();
         if !parts.iter().all(|p| word(p)) {

@@ -108,8 +108,7 @@ impl Store {
                 _ => {}
             }
         }
-        let store =
-            Store { root, objects, cached: Mutex::default(), configs: Mutex::default() };
+        let store = Store { root, objects, cached: Mutex::default(), configs: Mutex::default() };
         store.sweep()?;
         Ok(store)
     }

@@ -15,7 +15,7 @@ use super::repository::{Entry, Repository, sync_dir};
 use super::{Progress, Store, lock};
 use crate::compress::{Hashing, buffered, plain};
 use crate::error::{Context, Error};
-use crate::layer::bodies::{Bodies, forget_if_unused, open_dir};
+use crate::layer::bodies::{Bodies, forget_all_unused, forget_if_unused, open_dir};
 use crate::layer::record::{Reader as Records, Record};
 use crate::layer::tree::Tree;
 use crate::layer::unpack::{Unpacked, unpack};
@@ -152,7 +152,7 @@ impl Store {
     pub(super) fn commit(
         &self,
         staging: &Staging,
-        mut bodies: Bodies<'_>,
+        bodies: &mut Bodies<'_>,
         layers: &[StagedLayer],
         images: &[NewImage],
     ) -> Result<(), Error> {
@@ -185,12 +185,13 @@ impl Store {
             let json = serde_json::to_vec(&info).map_err(|e| Error::Corrupt(e.to_string()))?;
             fs::write(&path, json).context("writing", &path)?;
         }
-        bodies.publish()?;
+        let stays = |layer: &StagedLayer| images.iter().any(|i| i.layers.contains(&layer.hex));
+        bodies.publish(|number| layers.iter().any(|l| l.unpacked.number == number && stays(l)))?;
 
         self.change(|repository| {
             for layer in layers {
                 let place = self.layer_dir(&layer.hex);
-                if images.iter().any(|i| i.layers.contains(&layer.hex)) && !place.exists() {
+                if stays(layer) && !place.exists() {
                     fs::rename(&layer.dir, &place).context("renaming to", &place)?;
                 }
             }
@@ -313,12 +314,7 @@ impl Store {
     }
 
     fn forget_unused_objects(&self) -> Result<(), Error> {
-        let fd = open_dir(&self.objects)?;
-        for dir in names(&self.objects)? {
-            for name in names(&self.objects.join(&dir)).unwrap_or_default() {
-                forget_if_unused(&fd, &format!("{dir}/{name}"));
-            }
-        }
+        forget_all_unused(&self.objects, open_dir(&self.objects)?);
         Ok(())
     }
 }
@@ -338,7 +334,10 @@ fn object_names<R: Read>(mut records: Records<R>) -> Result<Vec<String>, Error> 
 /// Merges layers, the lowest first, and writes the index.
 fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -> Result<(), Error> {
     if layers.len() > LAYERS_MAX {
-        return Err(Error::Unsupported(format!("an image of {} layers (at most {LAYERS_MAX})", layers.len())));
+        return Err(Error::Unsupported(format!(
+            "an image of {} layers (at most {LAYERS_MAX})",
+            layers.len()
+        )));
     }
     let mut tree = Tree::new();
     let mut distinct: Vec<String> = Vec::new();

@@ -35,15 +35,20 @@ impl Pax {
     /// Adds the records of one extended header; later ones win.
     pub(crate) fn add(&mut self, mut data: &[u8]) -> Result<(), Error> {
         while !data.is_empty() {
-            let space =
-                data.iter().take(20).position(|&b| b == b' ').ok_or_else(|| bad("pax record without a length"))?;
+            let space = data
+                .iter()
+                .take(20)
+                .position(|&b| b == b' ')
+                .ok_or_else(|| bad("pax record without a length"))?;
             let len = decimal(&data[..space]).ok_or_else(|| bad("pax record with a bad length"))?;
             let len = usize::try_from(len).ok().filter(|&l| l > space + 1 && l <= data.len());
             let len = len.ok_or_else(|| bad("pax record longer than its header"))?;
             let (record, rest) = data.split_at(len);
             data = rest;
-            let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(|| bad("pax record without an end"))?;
-            let eq = record.iter().position(|&b| b == b'=').ok_or_else(|| bad("pax record without a value"))?;
+            let record =
+                record[space + 1..].strip_suffix(b"\n").ok_or_else(|| bad("pax record without an end"))?;
+            let eq =
+                record.iter().position(|&b| b == b'=').ok_or_else(|| bad("pax record without a value"))?;
             self.set(&record[..eq], &record[eq + 1..])?;
         }
         Ok(())
@@ -60,8 +65,11 @@ impl Pax {
             b"uid" => self.uid = if present { Some(number()?) } else { None },
             b"gid" => self.gid = if present { Some(number()?) } else { None },
             b"mtime" => {
-                self.mtime =
-                    if present { Some(timestamp(value).ok_or_else(|| bad("pax mtime is no number"))?) } else { None }
+                self.mtime = if present {
+                    Some(timestamp(value).ok_or_else(|| bad("pax mtime is no number"))?)
+                } else {
+                    None
+                }
             }
             b"GNU.sparse.major" => self.sparse.major = Some(number()?),
             b"GNU.sparse.minor" => self.sparse.minor = Some(number()?),
@@ -69,7 +77,8 @@ impl Pax {
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.real_size = Some(number()?),
             b"GNU.sparse.offset" => self.sparse.offset = Some(number()?),
             b"GNU.sparse.numbytes" => {
-                let offset = self.sparse.offset.take().ok_or_else(|| bad("sparse segment without an offset"))?;
+                let offset =
+                    self.sparse.offset.take().ok_or_else(|| bad("sparse segment without an offset"))?;
                 self.sparse.map.get_or_insert_default().push(Segment { offset, len: number()? });
             }
             b"GNU.sparse.map" => self.sparse.map = Some(sparse_map(value)?),
