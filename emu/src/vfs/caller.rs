@@ -14,6 +14,11 @@ pub fn tid() -> i32 {
     CALLER.get()
 }
 
+/// Works for guest thread `tid` until told otherwise.
+pub fn set(tid: i32) {
+    CALLER.set(tid);
+}
+
 /// Until it is dropped, [`tid`] answers with the given thread.
 #[derive(Debug)]
 pub struct OnBehalfOf {

@@ -22,4 +22,5 @@ pub use inode::{
     SuperBlock, Timespec, XattrFlags, same_inode,
 };
 pub use mount::{Mount, MountFlags, MountNs, MountRef, Path};
+pub use walk::{DPath, Last, Lookup, LookupFlags, Parent, d_path};
 
