@@ -56,7 +56,7 @@ impl StackImage {
         let empty = [Vec::new()];
         let argv = if input.argv.is_empty() { &empty } else { input.argv };
         let length = |strings: &[Vec<u8>]| strings.iter().map(|string| string.len() as u64 + 1).sum::<u64>();
-        if input.top % 16 != 0 {
+        if !input.top.is_multiple_of(16) {
             return Err(LoadError::BadKernelStack);
         }
         let mut address = Down(input.top);
@@ -134,7 +134,7 @@ pub fn check_arg_limits(
     execfn: &[u8],
     stack_rlimit: u64,
 ) -> Result<(), LoadError> {
-    let limit = (stack_rlimit / 4).min(MAX_TOTAL).max(ARG_MAX);
+    let limit = (stack_rlimit / 4).clamp(ARG_MAX, MAX_TOTAL);
     let pointers = 8 * (argv.len().max(1) as u64 + envp.len() as u64);
     let mut total = pointers + execfn.len() as u64 + 1;
     if pointers >= limit {
@@ -190,7 +190,7 @@ impl KernelStack {
         let execfn = at(AT_EXECFN).ok_or(bad)?;
         let end = execfn.iter().position(|byte| *byte == 0).ok_or(bad)?;
         let top = auxv.get(AT_EXECFN).unwrap_or(0) + end as u64 + 1 + 8;
-        if top % 16 != 0 || top >= crate::TASK_SIZE {
+        if !top.is_multiple_of(16) || top >= crate::TASK_SIZE {
             return Err(bad);
         }
         Ok(KernelStack { random: *random, top, auxv })
