@@ -17,6 +17,9 @@ pub mod permission;
 pub mod placeholder;
 pub mod walk;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use inode::{
     Attr, CreateKind, DirEntry, HostName, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, RenameFlags, SbId, SetAttr, SetTime, StatFs,
     SuperBlock, Timespec, XattrFlags, same_inode,

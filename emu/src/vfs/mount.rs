@@ -78,10 +78,25 @@ pub struct Mount {
     pub flags: RwLock<MountFlags>,
     /// First field of /proc/mounts.
     pub source: String,
+    /// It shows all of its superblock.
+    whole: bool,
     attached: AtomicBool,
 }
 
 impl Mount {
+    fn new(
+        id: u32,
+        sb: Arc<dyn SuperBlock>,
+        root: InodeRef,
+        mountpoint: Option<Path>,
+        flags: MountFlags,
+        source: String,
+    ) -> MountRef {
+        let whole = same_inode(&root, &sb.root());
+        let attached = AtomicBool::new(true);
+        Arc::new(Mount { id, sb, root, mountpoint, flags: RwLock::new(flags), source, whole, attached })
+    }
+
     pub fn flags(&self) -> MountFlags {
         *self.flags.read()
     }
@@ -147,9 +162,7 @@ impl MountNs {
     /// A namespace whose root is `sb`'s root.
     pub fn new(sb: Arc<dyn SuperBlock>, flags: MountFlags, source: String) -> MountNs {
         let root = sb.root();
-        let attached = AtomicBool::new(true);
-        let mount = Mount { id: 1, sb, root, mountpoint: None, flags: RwLock::new(flags), source, attached };
-        let root = Arc::new(mount);
+        let root = Mount::new(1, sb, root, None, flags, source);
         MountNs {
             table: RwLock::new(Table { list: vec![root.clone()], on: HashMap::new() }),
             root,
@@ -201,16 +214,7 @@ impl MountNs {
         }
         let key = (at.mnt.id, at.inode.ino());
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let attached = AtomicBool::new(true);
-        let mnt = Arc::new(Mount {
-            id,
-            sb,
-            root,
-            mountpoint: Some(at),
-            flags: RwLock::new(flags),
-            source,
-            attached,
-        });
+        let mnt = Mount::new(id, sb, root, Some(at), flags, source);
         table.list.push(mnt.clone());
         table.on.insert(key, mnt.clone());
         self.hints.fetch_or(hint(key.0, key.1), Ordering::Release);
@@ -250,7 +254,7 @@ impl MountNs {
     /// The mount through which to see an inode of which only the superblock is known: the one that shows all of it
     /// where there is one, else one whose top is above the inode.
     pub fn mount_of(&self, sb: SbId, inode: &InodeRef) -> Option<MountRef> {
-        if self.root.sb.id() == sb && same_inode(&self.root.root, &self.root.sb.root()) {
+        if self.root.whole && self.root.sb.id() == sb {
             return Some(self.root.clone());
         }
         let candidates: Vec<MountRef> = {
@@ -263,7 +267,7 @@ impl MountNs {
             }
             std::iter::once(first.clone()).chain(rest).collect()
         };
-        if let Some(whole) = candidates.iter().find(|m| same_inode(&m.root, &m.sb.root())) {
+        if let Some(whole) = candidates.iter().find(|m| m.whole) {
             return Some(whole.clone());
         }
         candidates.iter().find(|m| is_below(inode, &m.root)).or(candidates.first()).cloned()

@@ -501,3 +501,6 @@ pub fn dir_is_below(dir: &InodeRef, top: &InodeRef) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;
