@@ -3,4 +3,11 @@
 //! Everything that knows how a call entered, and everything unsafe in this crate, lives below here.
 
 pub mod fds;
+pub(crate) mod host;
+pub mod launch;
 pub mod memory;
+pub(crate) mod notify;
+pub(crate) mod ptrace;
+pub(crate) mod seccomp;
+pub(crate) mod sockets;
+pub(crate) mod stubfile;

@@ -5,8 +5,11 @@
 
 pub mod cred;
 mod fs;
+pub(crate) mod process;
 mod table;
 
 pub use cred::{Caps, Cred};
 pub use fs::FsStruct;
-pub use table::{Process, Task, TaskTable};
+pub use process::Process;
+pub(crate) use table::Reissue;
+pub use table::{Task, TaskTable};

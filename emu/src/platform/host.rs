@@ -1,0 +1,64 @@
+//! Host calls that rustix and nix have no typed form for.
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+
+/// kill(2) with any signal number. −1 with errno set on failure.
+pub(crate) fn kill(pid: i32, sig: i32) -> libc::c_int {
+    // SAFETY: by value.
+    unsafe { libc::kill(pid, sig) }
+}
+
+/// tgkill(2).
+pub(crate) fn tgkill(tgid: i32, tid: i32, sig: i32) -> libc::c_int {
+    // SAFETY: by value.
+    unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, sig) as libc::c_int }
+}
+
+/// rt_sigqueueinfo(2), or rt_tgsigqueueinfo(2) where a thread is named.
+pub(crate) fn sigqueueinfo(tgid: i32, tid: Option<i32>, sig: i32, info: &[u8; 128]) -> libc::c_int {
+    // SAFETY: `info` is a whole siginfo_t that lives through the call; the kernel copies it.
+    unsafe {
+        match tid {
+            None => libc::syscall(libc::SYS_rt_sigqueueinfo, tgid, sig, info.as_ptr()) as libc::c_int,
+            Some(tid) => libc::syscall(libc::SYS_rt_tgsigqueueinfo, tgid, tid, sig, info.as_ptr()) as libc::c_int,
+        }
+    }
+}
+
+/// pidfd_send_signal(2) with a siginfo.
+pub(crate) fn pidfd_send_siginfo(pidfd: BorrowedFd<'_>, sig: i32, info: &[u8; 128], flags: u32) -> libc::c_int {
+    // SAFETY: as for `sigqueueinfo`.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), sig, info.as_ptr(), flags) as libc::c_int }
+}
+
+/// The signal that wakes a thread of ours out of a blocking call.
+const WAKE: libc::c_int = libc::SIGURG;
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Makes [`wake_thread`] interrupt a blocking call with EINTR and do nothing else.
+pub(crate) fn make_wake_signal_interrupt() {
+    // SAFETY: `action` is a whole sigaction; its handler does nothing, so it is safe at any moment.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(WAKE, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// Interrupts the blocking call that a thread of this process is in.
+pub(crate) fn wake_thread(tid: i32) {
+    // SAFETY: getpid cannot fail; tgkill is by value.
+    let own = unsafe { libc::getpid() };
+    tgkill(own, tid, WAKE);
+}
+
+/// prlimit64(2) of another process, reading: (soft, hard). `None` when it is gone.
+pub(crate) fn prlimit_get(pid: i32, resource: u32) -> Option<(u64, u64)> {
+    // SAFETY: `old` is a whole rlimit64 that lives through the call; nothing is set.
+    unsafe {
+        let mut old: libc::rlimit64 = std::mem::zeroed();
+        let r = libc::prlimit64(pid, resource, std::ptr::null(), &raw mut old);
+        (r == 0).then_some((old.rlim_cur, old.rlim_max))
+    }
+}

@@ -1,0 +1,136 @@
+//! prctl(2) options that are not the host's business, and personality(2).
+
+use super::{Call, OK, Outcome, SysResult, value};
+use crate::task::{Caps, Cred};
+use crate::bail;
+use carrack_syscalls::arg::*;
+use std::sync::atomic::Ordering;
+
+/// What the stub does for every program: one PR_SET_MM_MAP before the program runs.
+const PR_SET_MM: i32 = 35;
+const PR_SET_PTRACER: i32 = 0x5961_6d61;
+const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+const PR_SET_MDWE: i32 = 65;
+const PR_GET_MDWE: i32 = 66;
+const KEEP_CAPS: u32 = 1 << 4;
+
+pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong, a5: Ulong) -> SysResult {
+    let (op, a2, a3, a4, a5) = (option.0 as i32, a2.0, a3.0, a4.0, a5.0);
+    let cred = cx.cred();
+    let change = |f: &dyn Fn(&mut Cred)| {
+        let mut new = (*cred).clone();
+        f(&mut new);
+        cx.task.set_cred(new);
+        OK
+    };
+    match op {
+        libc::PR_GET_DUMPABLE => value(cx.task.process.dumpable.load(Ordering::Relaxed)),
+        libc::PR_SET_DUMPABLE => match a2 {
+            0 | 1 => {
+                cx.task.process.dumpable.store(a2 as u32, Ordering::Relaxed);
+                OK
+            }
+            _ => bail!(EINVAL),
+        },
+        libc::PR_SET_NO_NEW_PRIVS => {
+            if a2 != 1 || a3 != 0 || a4 != 0 || a5 != 0 {
+                bail!(EINVAL);
+            }
+            change(&|c| c.no_new_privs = true)
+        }
+        libc::PR_GET_NO_NEW_PRIVS => {
+            if a2 != 0 || a3 != 0 || a4 != 0 || a5 != 0 {
+                bail!(EINVAL);
+            }
+            value(i32::from(cred.no_new_privs))
+        }
+        libc::PR_GET_KEEPCAPS => value(i32::from(cred.securebits & KEEP_CAPS != 0)),
+        libc::PR_SET_KEEPCAPS => match a2 {
+            0 => change(&|c| c.securebits &= !KEEP_CAPS),
+            1 => change(&|c| c.securebits |= KEEP_CAPS),
+            _ => bail!(EINVAL),
+        },
+        libc::PR_GET_SECUREBITS => value(cred.securebits),
+        libc::PR_SET_SECUREBITS => {
+            if !cred.capable(Caps::SETPCAP) {
+                bail!(EPERM);
+            }
+            change(&|c| c.securebits = a2 as u32 & 0xff)
+        }
+        libc::PR_CAPBSET_READ => {
+            if a2 > 40 {
+                bail!(EINVAL);
+            }
+            value(i32::from(cred.bounding.bits() & (1 << a2) != 0))
+        }
+        libc::PR_CAPBSET_DROP => {
+            if !cred.capable(Caps::SETPCAP) {
+                bail!(EPERM);
+            }
+            if a2 > 40 {
+                bail!(EINVAL);
+            }
+            change(&|c| c.bounding -= Caps::from_bits_retain(1 << a2))
+        }
+        libc::PR_CAP_AMBIENT => ambient(cx, &cred, a2, a3),
+        libc::PR_SET_PDEATHSIG => {
+            if a2 > 64 {
+                bail!(EINVAL);
+            }
+            // By value. What init's parent is to it is not the guest's to say.
+            if cx.task.tgid == cx.kernel.tasks.init() { OK } else { Ok(Outcome::Continue) }
+        }
+        libc::PR_SET_CHILD_SUBREAPER if cx.task.tgid == cx.kernel.tasks.init() => OK,
+        libc::PR_SET_CHILD_SUBREAPER | libc::PR_GET_CHILD_SUBREAPER => Ok(Outcome::Continue),
+        libc::PR_SET_SECCOMP => super::seccomp::prctl_set_seccomp(cx, a2, a3),
+        libc::PR_GET_SECCOMP => value(0),
+        PR_SET_MM => {
+            // The stub's own, by which ps of the host shows the program's arguments. Nothing here names anything: the
+            // kernel checks that every address is the caller's.
+            if a2 == 14 && cx.task.process.exec_in_progress() { Ok(Outcome::Continue) } else { bail!(EPERM) }
+        }
+        PR_SET_PTRACER => OK,
+        PR_SET_MDWE | PR_GET_MDWE => bail!(EINVAL),
+        PR_SET_SYSCALL_USER_DISPATCH => bail!(EINVAL, "syscall user dispatch is not supported"),
+        // Of the caller alone, by value or into its own memory.
+        libc::PR_SET_FPEMU | libc::PR_GET_FPEMU | libc::PR_SET_UNALIGN | libc::PR_GET_UNALIGN => bail!(EINVAL),
+        _ => bail!(EINVAL),
+    }
+}
+
+fn ambient(cx: &Call, cred: &Cred, op: u64, cap: u64) -> SysResult {
+    const IS_SET: u64 = 1;
+    const RAISE: u64 = 2;
+    const LOWER: u64 = 3;
+    const CLEAR_ALL: u64 = 4;
+    let mut new = cred.clone();
+    if op == CLEAR_ALL {
+        new.ambient = Caps::empty();
+        cx.task.set_cred(new);
+        return OK;
+    }
+    if cap > 40 {
+        bail!(EINVAL);
+    }
+    let bit = Caps::from_bits_retain(1 << cap);
+    match op {
+        IS_SET => return value(i32::from(cred.ambient.contains(bit))),
+        RAISE if !cred.permitted.contains(bit) || !cred.inheritable.contains(bit) => bail!(EPERM),
+        RAISE => new.ambient |= bit,
+        LOWER => new.ambient -= bit,
+        _ => bail!(EINVAL),
+    }
+    cx.task.set_cred(new);
+    OK
+}
+
+pub(crate) fn personality(cx: &Call, persona: Uint) -> SysResult {
+    const QUERY: u32 = u32::MAX;
+    let old = cx.task.process.personality.load(Ordering::Relaxed);
+    if persona.0 != QUERY {
+        // Only what this kernel honours is kept: address randomisation is our loader's.
+        cx.task.process.personality.store(persona.0, Ordering::Relaxed);
+    }
+    value(old)
+}
+
