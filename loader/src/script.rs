@@ -11,7 +11,7 @@ pub const MAX_INTERPRETERS: usize = 5;
 /// What a line after `#!` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Path of the interpreter.
+    /// Path of the interpreter. Empty for a file that is `#!` alone, without a line's end: no file has that name (ENOENT).
     pub interp: Vec<u8>,
     /// The rest of the line, one argument, if there is a rest.
     pub arg: Option<Vec<u8>>,
@@ -92,6 +92,7 @@ mod tests {
         check(b"#!/bin/sh -e -x \necho", b"/bin/sh", Some(b"-e -x"));
         check(b"#!/bin/sh\t\t-e", b"/bin/sh", Some(b"-e"));
         check(b"#!/bin/sh", b"/bin/sh", None);
+        check(b"#!", b"", None);
         check(b"#!/bin/sh\r\n", b"/bin/sh\r", None);
     }
 

@@ -1,5 +1,7 @@
 //! Real programs, executed by way of the stub: the example to follow for whoever drives it.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::path::{Path, PathBuf};

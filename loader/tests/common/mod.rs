@@ -1,6 +1,6 @@
 //! Executes a program by way of the stub, with ptrace in the place of the supervisor.
 
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -190,4 +190,32 @@ fn write_plan(
     memory.write_all_at(&stack.bytes, stack.sp).unwrap();
     let comm = path.file_name().unwrap().as_encoded_bytes();
     memory.write_all_at(&plan.finish(&stack, comm).encode().unwrap(), PLAN_BUFFER).unwrap();
+}
+
+/// Maps what a guest has for its whole life: the resident page and, writable here, the page of thunks.
+pub fn map_resident(stub: i32) {
+    use carrack_loader::stub::{RESIDENT, THUNKS, THUNKS_SIZE};
+    let flags = libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE;
+    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    // SAFETY: new mappings at places that are free.
+    unsafe {
+        libc::mmap(RESIDENT as *mut _, 4096, libc::PROT_READ | libc::PROT_EXEC, flags, stub, 0);
+        libc::mmap(THUNKS as *mut _, THUNKS_SIZE as usize, all, flags | libc::MAP_ANONYMOUS, -1, 0);
+    }
+}
+
+/// Runs `body`, which may make async-signal-safe calls only, in a forked child that has to return 0.
+#[track_caller]
+pub fn in_child(body: impl FnOnce() -> i32) {
+    // SAFETY: see above.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Child => {
+            let code = body();
+            // SAFETY: ends the child without running the parent's destructors.
+            unsafe { libc::_exit(code) }
+        }
+        nix::unistd::ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+        }
+    }
 }
