@@ -38,23 +38,35 @@ pub fn host_flags(tid: i32, fd: i32) -> Result<i32, Errno> {
     bail!(EBADF)
 }
 
-/// A duplicate in the supervisor, sharing the open file description.
+/// A duplicate in the supervisor, sharing the open file description where the host allows that.
 ///
 /// `tid` may be any thread; without pidfds of threads (before 6.9) its thread group's leader stands in, which shares
 /// descriptors in all but contrived programs.
 pub fn duplicate(tid: i32, tgid: i32, fd: i32) -> Result<OwnedFd, Errno> {
+    match share(tgid, fd)? {
+        Some(fd) => Ok(fd),
+        None => reopen(tid, fd),
+    }
+}
+
+/// A duplicate that shares the open file description; `None` where the host refuses pidfd_getfd.
+pub fn share(tgid: i32, fd: i32) -> Result<Option<OwnedFd>, Errno> {
     if fd < 0 {
         bail!(EBADF);
     }
     let pid = Pid::from_raw(tgid).ok_or(err!(EBADF))?;
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        match pidfd_getfd(pidfd.as_fd(), fd, PidfdGetfdFlags::empty()) {
-            Ok(d) => return Ok(d),
-            Err(rustix::io::Errno::BADF) => return Err(err!(EBADF)),
-            Err(_) => {}
-        }
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(None) };
+    match pidfd_getfd(pidfd.as_fd(), fd, PidfdGetfdFlags::empty()) {
+        Ok(d) => Ok(Some(d)),
+        Err(rustix::io::Errno::BADF) => Err(err!(EBADF)),
+        Err(_) => Ok(None),
     }
-    reopen(tid, fd)
+}
+
+/// The `pos:` line of fdinfo: the file position of the descriptor.
+pub fn host_position(tid: i32, fd: i32) -> Result<u64, Errno> {
+    let text = std::fs::read_to_string(format!("/proc/{tid}/fdinfo/{fd}")).map_err(|_| err!(EBADF))?;
+    text.lines().find_map(|l| l.strip_prefix("pos:")).and_then(|v| v.trim().parse().ok()).ok_or(err!(EBADF))
 }
 
 /// The open file itself cannot be had: files, FIFOs and terminals can be opened a second time through their magic link.

@@ -261,6 +261,13 @@ impl Door for Notification {
         }
     }
 
+    fn replace_fd(&self, fd: &OwnedFd, at: i32, cloexec: bool) -> Result<(), Errno> {
+        match seccomp::replace_fd(self.tree.listener.as_fd(), self.id, fd, at, cloexec) {
+            Ok(()) => Ok(()),
+            Err(_) => bail!(ESRCH, "guest is gone"),
+        }
+    }
+
     fn answer_interrupted(&self) -> Result<(), Errno> {
         Notification::answer_interrupted(self)
     }

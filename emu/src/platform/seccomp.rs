@@ -49,6 +49,7 @@ const IOCTL_ADDFD: libc::c_ulong = 0x4018_2103;
 const IOCTL_SET_FLAGS: libc::c_ulong = 0x4008_2104;
 
 const FLAG_CONTINUE: u32 = 1;
+const ADDFD_SETFD: u32 = 1;
 const ADDFD_SEND: u32 = 2;
 const SYNC_WAKE_UP: u64 = 1;
 
@@ -130,6 +131,33 @@ pub(crate) fn add_fd(
                 Some(libc::EINTR) => {}
                 Some(libc::ENOENT | libc::ESRCH | libc::EINPROGRESS) => return Err(SendError::Gone),
                 Some(libc::EMFILE) => return Err(SendError::TableFull),
+                other => return Err(SendError::Other(other.unwrap_or(0))),
+            },
+        }
+    }
+}
+
+/// Puts `fd` into the caller's table in place of what is at `at`, as dup2 would.
+pub(crate) fn replace_fd(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    fd: &OwnedFd,
+    at: i32,
+    cloexec: bool,
+) -> Result<(), SendError> {
+    let mut addfd = NotifAddfd {
+        id,
+        flags: ADDFD_SETFD,
+        srcfd: fd.as_raw_fd() as u32,
+        newfd: at as u32,
+        newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
+    };
+    loop {
+        match ioctl(listener.as_raw_fd(), IOCTL_ADDFD, &mut addfd) {
+            Ok(_) => return Ok(()),
+            Err(e) => match e.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::ENOENT | libc::ESRCH | libc::EINPROGRESS) => return Err(SendError::Gone),
                 other => return Err(SendError::Other(other.unwrap_or(0))),
             },
         }

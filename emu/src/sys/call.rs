@@ -36,6 +36,8 @@ pub trait Door: Send + Sync + std::fmt::Debug {
     /// Puts a copy of `fd` into the guest's table at its lowest free number and returns that number; the call goes on.
     /// EMFILE when the guest's table is full.
     fn add_fd(&self, fd: &OwnedFd, cloexec: bool) -> Result<i32, Errno>;
+    /// Puts a copy of `fd` in the place of the guest's descriptor `at`; the call goes on.
+    fn replace_fd(&self, fd: &OwnedFd, at: i32, cloexec: bool) -> Result<(), Errno>;
     /// Ends the call with EINTR so that a ptrace stop that was asked for is reached; the stop decides what happens then.
     fn answer_interrupted(&self) -> Result<(), Errno>;
     /// Answers from another thread, after the handler has returned [`Outcome::Answered`](super::Outcome::Answered).

@@ -4,11 +4,13 @@ use super::path::{NewName, Object, Walker, need, need_dir};
 use super::{Call, OK, SysResult, value};
 use crate::bail;
 use crate::errno::{Errno, host};
+use crate::platform::fds;
 use crate::task::Caps;
 use crate::vfs::permission::{Access, inode_permission, may_create, may_delete, new_owner};
 use crate::vfs::{CreateKind, DirEntry, InodeRef, Kind, Last, LookupFlags, d_path};
 use carrack_syscalls::arg::{DirFd, Fd, Mode, PathPtr, Ptr, Uint, Ulong};
 use rustix::fs::SeekFrom;
+use std::os::fd::OwnedFd;
 
 /// The most that one getdents(2) answers, whatever the guest's buffer.
 const MAX_BUFFER: usize = 1 << 20;
@@ -62,9 +64,8 @@ fn read_entries(cx: &Call, fd: Fd, dirp: Ptr, count: Uint, put: Put) -> SysResul
     let Object::Vfs(path) = walker.object(fd)? else { bail!(ENOTDIR) };
     let dir = &path.inode;
     need_dir(dir)?;
-    let ours = cx.duplicate_fd(fd.0)?;
-    // EBADF for O_PATH, as Linux has it.
-    let pos = rustix::fs::seek(&ours, SeekFrom::Current(0)).map_err(host)?;
+    let cursor = Cursor::of(cx, fd)?;
+    let pos = cursor.pos;
     if dir.perm()?.nlink == 0 {
         bail!(ENOENT);
     }
@@ -76,9 +77,41 @@ fn read_entries(cx: &Call, fd: Fd, dirp: Ptr, count: Uint, put: Put) -> SysResul
     }
     cx.memory().write(dirp.0.0, &out)?;
     if end != pos {
-        rustix::fs::seek(&ours, SeekFrom::Start(end)).map_err(host)?;
+        cursor.advance(cx, fd, dir, end)?;
     }
     value(out.len() as i64)
+}
+
+/// The position in an open directory, which is the host's position in its placeholder.
+struct Cursor {
+    pos: u64,
+    /// The guest's own description; without one (the host refuses to share it) each move puts a new description in the
+    /// descriptor's place, which duplicates of it do not notice.
+    shared: Option<OwnedFd>,
+}
+
+impl Cursor {
+    /// EBADF, also for O_PATH, as Linux has it.
+    fn of(cx: &Call, fd: Fd) -> Result<Cursor, Errno> {
+        let shared = fds::share(cx.task.tgid, fd.0)?;
+        let pos = match &shared {
+            Some(fd) => rustix::fs::seek(fd, SeekFrom::Current(0)).map_err(host)?,
+            None if fds::host_flags(cx.tid(), fd.0)? & libc::O_PATH != 0 => bail!(EBADF),
+            None => fds::host_position(cx.tid(), fd.0)?,
+        };
+        Ok(Cursor { pos, shared })
+    }
+
+    fn advance(&self, cx: &Call, fd: Fd, dir: &InodeRef, to: u64) -> Result<(), Errno> {
+        if let Some(fd) = &self.shared {
+            rustix::fs::seek(fd, SeekFrom::Start(to)).map_err(host)?;
+            return Ok(());
+        }
+        let flags = fds::host_flags(cx.tid(), fd.0)?;
+        let new = cx.kernel.ids.placeholders.open(&cx.kernel, dir, flags)?;
+        rustix::fs::seek(&new, SeekFrom::Start(to)).map_err(host)?;
+        cx.door.replace_fd(&new, fd.0, flags & libc::O_CLOEXEC != 0)
+    }
 }
 
 /// The entries after `pos` as long as there is room: the position reached, and whether the room was what ended it.

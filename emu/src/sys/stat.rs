@@ -5,6 +5,7 @@ use super::{Call, OK, SysResult};
 use crate::bail;
 use crate::errno::Errno;
 use crate::platform::fds;
+use crate::vfs::anon::{self, AnonInode};
 use crate::vfs::{Attr, LookupFlags, Path, SbId, StatFs, Timespec};
 use bytemuck::{Pod, Zeroable};
 use carrack_syscalls::arg::{
@@ -114,27 +115,15 @@ pub(crate) fn facts(walker: &Walker<'_>, object: &Object) -> Result<Facts, Errno
 
 fn facts_of(path: &Path) -> Result<Facts, Errno> {
     let attr = path.inode.attr()?;
+    if let Some(anon) = path.inode.as_any().downcast_ref::<AnonInode>() {
+        return Ok(Facts { dev: anon.dev, attr, mount: (0, false) });
+    }
     Ok(Facts { dev: dev_of(path.inode.sb_id()), attr, mount: (path.mnt.id, path.is_mount_root()) })
 }
 
 /// The host's answer about a pipe, a socket and their like; they belong to the caller, as far as it can tell.
 fn attr_of_host(walker: &Walker<'_>, st: &rustix::fs::Stat) -> Attr {
-    let time = |sec: i64, nsec: u64| Timespec { sec, nsec: u32::try_from(nsec).unwrap_or(0) };
-    Attr {
-        ino: st.st_ino,
-        mode: st.st_mode,
-        nlink: u32::try_from(st.st_nlink).unwrap_or(u32::MAX),
-        uid: walker.cred.fsuid,
-        gid: walker.cred.fsgid,
-        rdev: st.st_rdev,
-        size: u64::try_from(st.st_size).unwrap_or(0),
-        blocks: u64::try_from(st.st_blocks).unwrap_or(0),
-        blksize: u32::try_from(st.st_blksize).unwrap_or(4096),
-        atime: time(st.st_atime, st.st_atime_nsec),
-        mtime: time(st.st_mtime, st.st_mtime_nsec),
-        ctime: time(st.st_ctime, st.st_ctime_nsec),
-        btime: None,
-    }
+    Attr { uid: walker.cred.fsuid, gid: walker.cred.fsgid, ..anon::attr_of_host(st) }
 }
 
 fn write_stat(cx: &Call, to: StatPtr, facts: &Facts) -> SysResult {

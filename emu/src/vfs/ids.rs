@@ -146,11 +146,24 @@ impl Ids {
                 self.ask(&HostName::Object { dev: st.st_dev, ino: st.st_ino })
             }
         };
+        // Placeholders of what was opened by O_PATH through /proc/PID/fd; where these lead is in the inode itself.
+        if let Some(anon) = inode.as_ref().and_then(|i| i.as_any().downcast_ref::<super::anon::AnonInode>()) {
+            return Ok(OpenFile::Anonymous { name: anon.name().to_vec() });
+        }
         let path = inode.and_then(|inode| {
             let mnt = kernel.mounts.mount_of(inode.sb_id(), &inode)?;
             Some(Path { mnt, inode })
         });
         Ok(path.map_or(OpenFile::Anonymous { name }, OpenFile::Vfs))
+    }
+
+    /// Where `/proc/TID/fd/N` leads: like [`open_file`](Self::open_file), with a place outside of the tree for what no file
+    /// system knows.
+    pub fn place_of(&self, kernel: &Kernel, tid: i32, fd: i32) -> Result<Path, Errno> {
+        match self.open_file(kernel, tid, fd)? {
+            OpenFile::Vfs(path) => Ok(path),
+            OpenFile::Anonymous { name } => super::anon::place(tid, fd, name),
+        }
     }
 
     /// The inode that a host name is the body of, whichever file system it is of.

@@ -9,6 +9,7 @@
 //! either: a directory knows its parent, every other inode knows one of its names ([`Inode::alias`]), and that is what
 //! `getcwd` and `/proc/self/fd` need.
 
+pub mod anon;
 pub mod caller;
 pub mod ids;
 pub mod inode;

@@ -84,7 +84,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    fn new(
+    pub(super) fn new(
         id: u32,
         sb: Arc<dyn SuperBlock>,
         root: InodeRef,
@@ -104,6 +104,10 @@ impl Mount {
     /// Whether writing through this mount gives EROFS.
     pub fn is_read_only(&self) -> bool {
         self.flags().contains(MountFlags::RDONLY)
+    }
+
+    pub(super) fn set_detached(&self) {
+        self.attached.store(false, Ordering::Relaxed);
     }
 
     /// Whether it is still part of the tree (it was not unmounted).
@@ -237,7 +241,7 @@ impl MountNs {
         }
         let is_gone = |m: &MountRef| m.mountpoint.is_some() && gone.contains(&m.id);
         for m in table.list.iter().filter(|m| is_gone(m)) {
-            m.attached.store(false, Ordering::Relaxed);
+            m.set_detached();
         }
         table.list.retain(|m| !is_gone(m));
         table.on.retain(|_, m| !is_gone(m));

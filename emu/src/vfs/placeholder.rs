@@ -2,7 +2,8 @@
 //!
 //! An open directory is a descriptor of a real, empty host directory `<run dir>/p/<sb>-<ino>`, made on first open: read
 //! gives EISDIR, dup, flock and the file position are native, and the descriptor's name says which inode it is of. O_PATH
-//! descriptors of everything else are of an empty regular file of such a name.
+//! descriptors of everything else are of an empty regular file `<sb>-<ino>.o`. (Bare names of this form may also be FIFOs and
+//! regular files, which file systems in memory keep here as bodies.)
 //!
 //! A placeholder keeps its inode alive, because nobody else knows that a guest still has it open. Nobody tells when it is
 //! closed either, so every now and then the descriptors of all tasks are looked through, and what was not found open, nor
@@ -66,7 +67,7 @@ impl Placeholders {
             | libc::O_NOATIME
             | libc::O_SYNC;
         let is_dir = inode.kind() == Kind::Directory;
-        let path = self.path_of(inode.sb_id(), inode.ino());
+        let path = self.path_of(inode.sb_id(), inode.ino(), is_dir);
         let how = OFlags::from_bits_retain((flags & KEPT) as u32) | OFlags::CLOEXEC;
         let fd = match rustix::fs::open(&path, how, Mode::empty()) {
             Ok(fd) if self.fits(&fd, is_dir) => fd,
@@ -84,9 +85,10 @@ impl Placeholders {
 
     /// The host path of the placeholder of `inode`, made when it was not there.
     pub fn ensure(&self, kernel: &Kernel, inode: &InodeRef) -> Result<PathBuf, Errno> {
-        let path = self.path_of(inode.sb_id(), inode.ino());
+        let is_dir = inode.kind() == Kind::Directory;
+        let path = self.path_of(inode.sb_id(), inode.ino(), is_dir);
         if rustix::fs::lstat(&path).is_err() {
-            self.make(&path, inode.kind() == Kind::Directory)?;
+            self.make(&path, is_dir)?;
         }
         self.remember(kernel, inode);
         Ok(path)
@@ -101,12 +103,13 @@ impl Placeholders {
     /// it open keeps it, and finds the inode here.
     pub fn removed(&self, sb: SbId, ino: Ino) {
         if self.live.lock().inodes.contains_key(&(sb, ino)) {
-            let _ = rustix::fs::unlinkat(CWD, self.path_of(sb, ino), AtFlags::REMOVEDIR);
+            let _ = rustix::fs::unlinkat(CWD, self.path_of(sb, ino, true), AtFlags::REMOVEDIR);
         }
     }
 
-    fn path_of(&self, sb: SbId, ino: Ino) -> PathBuf {
-        self.dir.join(format!("{}-{ino}", sb.0))
+    fn path_of(&self, sb: SbId, ino: Ino, is_dir: bool) -> PathBuf {
+        let kind = if is_dir { "" } else { ".o" };
+        self.dir.join(format!("{}-{ino}{kind}", sb.0))
     }
 
     /// Numbers may come again with another type.
@@ -165,8 +168,9 @@ impl Placeholders {
         });
         live.limit = FEW.max(live.inodes.len() * 2);
         for ((sb, ino), inode) in &gone {
-            let how = if inode.kind() == Kind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-            let _ = rustix::fs::unlinkat(CWD, self.path_of(*sb, *ino), how);
+            let is_dir = inode.kind() == Kind::Directory;
+            let how = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            let _ = rustix::fs::unlinkat(CWD, self.path_of(*sb, *ino, is_dir), how);
         }
         drop(live);
         // Inodes are dropped without the lock: that may run a file system's own clean-up.
@@ -199,7 +203,7 @@ impl Placeholders {
 /// `<sb>-<ino>`, and what the host says after the name of a removed file.
 pub(super) fn parse(name: &[u8]) -> Option<(SbId, Ino)> {
     let text = std::str::from_utf8(name.strip_suffix(b" (deleted)").unwrap_or(name)).ok()?;
-    let (sb, ino) = text.split_once('-')?;
+    let (sb, ino) = text.strip_suffix(".o").unwrap_or(text).split_once('-')?;
     Some((SbId(sb.parse().ok()?), ino.parse().ok()?))
 }
 
