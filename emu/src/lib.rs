@@ -6,6 +6,7 @@ pub mod errno;
 pub mod fs;
 pub mod kernel;
 pub mod platform;
+pub mod supervise;
 pub mod sys;
 pub mod task;
 pub mod trace;
