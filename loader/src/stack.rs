@@ -160,8 +160,8 @@ pub struct KernelStack {
 }
 
 impl KernelStack {
-    /// Parses the memory from `sp` to the end of the stack's mapping. The stub is executed without arguments, so that 8 KiB read
-    /// at `sp` (fewer where the mapping ends) and 16 KiB with [`StackInput::gap`]-like randomisation always suffice.
+    /// Parses the memory from `sp` to the end of the stack's mapping. As the stub is executed without arguments, 16 KiB read at
+    /// `sp` always suffice, randomisation included; the read ends earlier where the mapping does.
     ///
     /// # Errors
     /// ENOMEM if the guest has changed it beyond recognition.

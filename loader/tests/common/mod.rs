@@ -67,6 +67,7 @@ impl Object {
     }
 }
 
+#[allow(clippy::zombie_processes)] // waitpid is called for each stop, so also for the end
 /// Runs `path` with `argv` and `envp`. `random` is `None` for no address space randomisation.
 pub fn run(path: &Path, argv: &[&str], envp: &[&str], random: Option<[u64; 2]>) -> Ended {
     let program = Object::open(path, false);
