@@ -20,9 +20,11 @@ mod layer;
 pub mod reference;
 pub mod store;
 pub mod tar;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, ErrorKind};
 pub use index::{Body, DirEntry, FileKind, Index, InodeInfo, Timespec};
 pub use store::{
-    Image, ImageConfig, ImageId, ImportOptions, LoadedImage, Progress, Removed, RunConfig, Store, Usage,
+    Hold, Image, ImageConfig, ImageId, ImportOptions, LoadedImage, Progress, Removed, RunConfig, Store, Usage,
 };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::bodies::Bodies;
 use super::record::{NodeRecord, Record, Writer};
+use super::split;
 use crate::error::{Context, Error};
 use crate::index::{FileKind, Timespec};
 use crate::tar::path::{PATH_MAX, normalise, show};
@@ -29,7 +30,7 @@ pub(crate) struct Unpacked {
     pub(crate) number: usize,
 }
 
-/// Unpacks an archive into the (empty) directory of a layer: `meta` and `b/`.
+/// Unpacks an archive, to the end of its stream, into the (empty) directory of a layer: `meta`, `split`, `b/`.
 ///
 /// # Errors
 /// [`Error::InvalidTar`] for what cannot be a layer, else the host's error. What was written stays, for the
@@ -44,20 +45,41 @@ pub(crate) fn unpack<R: Read>(
     let path = dir.join("meta");
     let file = std::fs::File::create_new(&path).context("creating", &path)?;
     let mut records = Writer::new(BufWriter::with_capacity(64 << 10, file)).context("writing", &path)?;
+    let split_path = dir.join("split");
+    let mut split = split::Writer::new(&split_path).context("creating", &split_path)?;
+    tar.keep_raw();
     let mut unpacked = Unpacked { number, ..Unpacked::default() };
+    let mut buf = [0; 16 << 10];
     while let Some(entry) = tar.next_entry()? {
-        let Some(mut record) = record(&entry, unpacked.inodes + 1)? else { continue };
-        if let Record::Node(node) = &mut record {
+        let mut record = record(&entry, unpacked.inodes + 1)?;
+        split.raw(&tar.take_raw()).context("writing", &split_path)?;
+        if let Some(Record::Node(node)) = &mut record {
             unpacked.inodes += 1;
             if node.kind == FileKind::Regular {
                 node.object = Some(bodies.add(node.n, &entry, tar)?);
                 unpacked.size = unpacked.size.saturating_add(node.size);
+                split.body(node.n, node.size, entry.sparse.as_deref()).context("writing", &split_path)?;
             }
         }
-        records.add(&record).context("writing", &path)?;
+        // Data of what has none, such as a whiteout.
+        while tar.data_left() > 0 {
+            let n = tar.read_data(&mut buf)?;
+            split.raw(&buf[..n]).context("writing", &split_path)?;
+        }
+        if let Some(record) = &record {
+            records.add(record).context("writing", &path)?;
+        }
         progress(entry.size);
     }
     records.finish().context("writing", &path)?;
+    split.raw(&tar.take_raw()).context("writing", &split_path)?;
+    loop {
+        match tar.read_behind(&mut buf)? {
+            0 => break,
+            n => split.raw(&buf[..n]).context("writing", &split_path)?,
+        }
+    }
+    split.finish().context("writing", &split_path)?;
     Ok(unpacked)
 }
 

@@ -24,6 +24,7 @@ mod load;
 mod lock;
 mod remove;
 mod repository;
+mod save;
 mod staging;
 
 use std::collections::HashMap;

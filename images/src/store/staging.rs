@@ -48,6 +48,8 @@ pub(super) struct StagedLayer {
     /// Its diff id.
     pub(super) hex: String,
     pub(super) unpacked: Unpacked,
+    /// Length of the uncompressed archive.
+    tar_size: u64,
     /// The compressed blob it came from.
     pub(super) blob: Option<Blob>,
 }
@@ -65,6 +67,8 @@ pub(super) struct LayerInfo {
     /// Sum of the sizes of the regular files.
     pub(super) size: u64,
     pub(super) inodes: u64,
+    /// Length of the uncompressed archive.
+    pub(super) tar_size: u64,
     /// Blobs that unpack to this layer.
     #[serde(default)]
     pub(super) blobs: Vec<Blob>,
@@ -110,23 +114,23 @@ impl Store {
     ) -> Result<StagedLayer, Error> {
         let dir = staging.path.join(format!("l-{:016x}", rand::random::<u64>()));
         fs::create_dir(&dir).context("creating", &dir)?;
-        let mut stage = |stream: &mut dyn Read| -> Result<(String, Unpacked), Error> {
+        let mut stage = |stream: &mut dyn Read| -> Result<(String, Unpacked, u64), Error> {
             let mut tar = tar::Reader::new(buffered(Hashing::new(plain(stream)?)?));
             let unpacked = unpack(&mut tar, &dir, bodies, &mut |_| progress())?;
-            let (digest, _) = tar.into_inner().into_inner().finish()?;
-            Ok((hex::encode(digest), unpacked))
+            let (digest, tar_size) = tar.into_inner().into_inner().finish()?;
+            Ok((hex::encode(digest), unpacked, tar_size))
         };
-        let (hex, unpacked, blob) = if blob {
+        let (hex, unpacked, tar_size, blob) = if blob {
             let mut hashing = Hashing::new(stream)?;
-            let (hex, unpacked) = stage(&mut hashing)?;
+            let (hex, unpacked, tar_size) = stage(&mut hashing)?;
             let (digest, size) = hashing.finish()?;
-            (hex, unpacked, Some(Blob { digest: format!("sha256:{}", hex::encode(digest)), size }))
+            (hex, unpacked, tar_size, Some(Blob { digest: format!("sha256:{}", hex::encode(digest)), size }))
         } else {
             let mut stream = stream;
-            let (hex, unpacked) = stage(&mut stream)?;
-            (hex, unpacked, None)
+            let (hex, unpacked, tar_size) = stage(&mut stream)?;
+            (hex, unpacked, tar_size, None)
         };
-        Ok(StagedLayer { dir, hex, unpacked, blob })
+        Ok(StagedLayer { dir, hex, unpacked, tar_size, blob })
     }
 
     /// Keeps a layer that is in the store from being removed while `staging` lives; `false`: it is not there.
@@ -179,6 +183,7 @@ impl Store {
             let info = LayerInfo {
                 size: layer.unpacked.size,
                 inodes: layer.unpacked.inodes,
+                tar_size: layer.tar_size,
                 blobs: layer.blob.iter().cloned().collect(),
             };
             let path = layer.dir.join("layer.json");

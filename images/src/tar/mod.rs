@@ -1,15 +1,16 @@
 //! A tar reader for archives that nobody vouches for.
 //!
 //! It reads one entry after the other from a stream, in bounded memory, and understands v7, ustar, pax
-//! (global and per file, extended attributes, fractions of seconds), GNU long names, and all four forms of
-//! GNU sparse files without ever reading a hole. Names come out as they are written; [`path::normalise`]
-//! makes them harmless. The crate `tar` is not used because it expands holes, holds extended headers of any
-//! size in memory and stops at pax sparse files.
+//! (extended attributes, fractions of seconds), GNU long names, and all four forms of GNU sparse files
+//! without ever reading a hole. Names come out as they are written; [`path::normalise`] makes them harmless.
+//! The crate `tar` is not used because it expands holes, holds extended headers of any size in memory and
+//! stops at pax sparse files.
 
 mod header;
 pub mod path;
 mod pax;
 mod sparse;
+pub(crate) mod write;
 
 use std::io::{self, Read};
 
@@ -19,6 +20,9 @@ use pax::Pax;
 
 /// Longest extended header, long name or sparse map; the limit of Go's archive/tar, hence of Docker.
 const SPECIAL_MAX: u64 = 1 << 20;
+
+/// All of them before one entry.
+const SPECIALS_MAX: u64 = 4 << 20;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +87,6 @@ pub struct Reader<R> {
     left: u64,
     /// Zero bytes that fill the present entry's last block.
     padding: u64,
-    global: Pax,
     ended: bool,
     /// Bytes that are not file data, kept for whoever wants to write the same stream again.
     raw: Option<Vec<u8>>,
@@ -106,7 +109,7 @@ pub fn looks_like_header(head: &[u8]) -> bool {
 impl<R: Read> Reader<R> {
     /// A reader at the beginning of an archive. `inner` should be buffered.
     pub fn new(inner: R) -> Self {
-        Reader { inner, left: 0, padding: 0, global: Pax::default(), ended: false, raw: None }
+        Reader { inner, left: 0, padding: 0, ended: false, raw: None }
     }
 
     /// Keeps all bytes that are not file data for [`Reader::take_raw`].
@@ -133,25 +136,27 @@ impl<R: Read> Reader<R> {
         self.skip_data()?;
         let mut local = Pax::default();
         let (mut long_name, mut long_link) = (None, None);
+        let mut specials = 0u64;
         loop {
             let Some(block) = self.header_block()? else {
                 return Ok(None);
             };
             let header = Header::new(&block).ok_or_else(|| bad("a header with a wrong checksum"))?;
             let size = header.size().ok_or_else(|| bad("a header with a bad size"))?;
+            if specials > SPECIALS_MAX {
+                return Err(bad("extended headers of more than 4 MiB for one entry"));
+            }
+            specials = specials.saturating_add(size).saturating_add(BLOCK as u64);
             match header.typeflag() {
                 b'x' | b'X' => local.add(&self.special(size)?)?,
-                b'g' => {
-                    let data = self.special(size)?;
-                    self.global.add(&data)?;
-                }
                 b'L' => long_name = Some(header::text(&self.special(size)?).to_vec()),
                 b'K' => long_link = Some(header::text(&self.special(size)?).to_vec()),
-                // A volume's label.
-                b'V' => {
+                // A volume's label; a global header, which Docker ignores too (git archive writes one with
+                // nothing but a comment).
+                b'V' | b'g' => {
                     self.special(size)?;
                 }
-                _ => return self.entry(&header, local.inherit(&self.global), long_name, long_link).map(Some),
+                _ => return self.entry(&header, local, long_name, long_link).map(Some),
             }
         }
     }
@@ -173,6 +178,19 @@ impl<R: Read> Reader<R> {
     /// Bytes of the present entry's data that are still to be read.
     pub fn data_left(&self) -> u64 {
         self.left
+    }
+
+    /// Reads bytes behind the end of the archive; 0: none are left.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub(crate) fn read_behind(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.inner.read(buf) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(Error::reading),
+            }
+        }
     }
 
     fn entry(

@@ -92,22 +92,6 @@ impl Pax {
         }
         Ok(())
     }
-
-    /// The global header's values where this one has none.
-    pub(crate) fn inherit(mut self, global: &Pax) -> Pax {
-        self.path = self.path.or_else(|| global.path.clone());
-        self.linkpath = self.linkpath.or_else(|| global.linkpath.clone());
-        self.size = self.size.or(global.size);
-        self.uid = self.uid.or(global.uid);
-        self.gid = self.gid.or(global.gid);
-        self.mtime = self.mtime.or(global.mtime);
-        for (name, value) in &global.xattrs {
-            if !self.xattrs.iter().any(|(n, _)| n == name) {
-                self.xattrs.push((name.clone(), value.clone()));
-            }
-        }
-        self
-    }
 }
 
 fn string(value: &[u8]) -> Result<Option<Vec<u8>>, Error> {

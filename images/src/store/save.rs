@@ -1,0 +1,198 @@
+//! `docker save`: images as an archive that is both an OCI image layout and a docker-archive, as docker 25
+//! and later write it. The same images give the same bytes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::staging::LayerInfo;
+use super::{Image, Store};
+use crate::error::{Context, Error};
+use crate::layer::split;
+use crate::reference::Reference;
+use crate::tar::write;
+
+/// An image to be saved, and the names that go with it.
+struct Saved {
+    image: Image,
+    tags: Vec<Reference>,
+}
+
+impl Store {
+    /// Writes images as an archive that [`Store::load`] and `docker load` read.
+    ///
+    /// A name with a tag saves this one; a name without saves all tags of the repository; an id saves the
+    /// image without a name.
+    ///
+    /// # Errors
+    /// Names are resolved before anything is written. Later errors leave `out` with half an archive.
+    pub fn save<S: AsRef<str>>(&self, names: &[S], out: impl Write) -> Result<(), Error> {
+        let mut images: Vec<Saved> = Vec::new();
+        for name in names {
+            for saved in self.named(name.as_ref())? {
+                match images.iter_mut().find(|s| s.image.id == saved.image.id) {
+                    Some(known) => {
+                        known.tags.extend(saved.tags);
+                        known.tags.sort();
+                        known.tags.dedup();
+                    }
+                    None => images.push(saved),
+                }
+            }
+        }
+        // Nothing that is written here may go away meanwhile.
+        let _holds: Vec<_> = images.iter().map(|s| self.hold(&s.image.id)).collect::<Result<_, _>>()?;
+        let mut out = io::BufWriter::with_capacity(128 << 10, out);
+        self.write_archive(&images, &mut out)?;
+        out.flush().map_err(writing)
+    }
+
+    /// Writes the archive of one layer as it was read, uncompressed.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the bytes are not what the layer's digest says; they were written by then.
+    pub fn write_layer(&self, layer_hex: &str, out: &mut impl Write) -> Result<u64, Error> {
+        let mut out = Digesting { inner: out, hasher: Sha256::new(), count: 0 };
+        split::assemble(&self.layer_dir(layer_hex), &mut out)?;
+        if hex::encode(out.hasher.finalize()) != layer_hex {
+            return Err(Error::Corrupt(format!("layer {layer_hex} does not have its digest any more")));
+        }
+        Ok(out.count)
+    }
+
+    fn named(&self, name: &str) -> Result<Vec<Saved>, Error> {
+        let image = self.resolve(name);
+        let Ok(reference) = Reference::parse(name) else {
+            return Ok(vec![Saved { image: image?, tags: Vec::new() }]);
+        };
+        let repository = self.repository()?;
+        if reference.digest().is_some() {
+            return Ok(vec![Saved { image: image?, tags: Vec::new() }]);
+        }
+        let mut by_image: BTreeMap<&String, Vec<Reference>> = BTreeMap::new();
+        for (full, hex) in &repository.tags {
+            let tag = Reference::parse(full)?;
+            if tag.name() == reference.name() && (reference.tag().is_none() || tag.tag() == reference.tag()) {
+                by_image.entry(hex).or_default().push(tag);
+            }
+        }
+        if by_image.is_empty() {
+            return Ok(vec![Saved { image: image?, tags: Vec::new() }]);
+        }
+        let saved = by_image.into_iter();
+        saved.map(|(hex, tags)| Ok(Saved { image: self.image(&repository, hex)?, tags })).collect()
+    }
+
+    fn write_archive(&self, images: &[Saved], out: &mut impl Write) -> Result<(), Error> {
+        let mut small: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut layers: BTreeMap<String, LayerInfo> = BTreeMap::new();
+        let (mut descriptors, mut items) = (Vec::new(), Vec::new());
+        for Saved { image, tags } in images {
+            let path = image.config_path();
+            let config = std::fs::read(&path).context("reading", &path)?;
+            let mut described = Vec::new();
+            for hex in image.layer_hexes() {
+                let info = self.layer_info(hex)?;
+                described.push(json!({
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": format!("sha256:{hex}"),
+                    "size": info.tar_size,
+                }));
+                layers.insert(hex.to_owned(), info);
+            }
+            let manifest = encode(&json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {
+                    "mediaType": "application/vnd.oci.image.config.v1+json",
+                    "digest": image.id.as_str(),
+                    "size": config.len(),
+                },
+                "layers": described,
+            }))?;
+            let digest = hex::encode(Sha256::digest(&manifest));
+            let descriptor = json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": format!("sha256:{digest}"),
+                "size": manifest.len(),
+            });
+            for tag in tags {
+                let mut descriptor = descriptor.clone();
+                descriptor["annotations"] = json!({
+                    "io.containerd.image.name": tag.to_string(),
+                    "org.opencontainers.image.ref.name": tag.tag(),
+                });
+                descriptors.push(descriptor);
+            }
+            if tags.is_empty() {
+                descriptors.push(descriptor);
+            }
+            let tags: Vec<String> = tags.iter().map(Reference::familiar).collect();
+            items.push(json!({
+                "Config": format!("blobs/sha256/{}", image.id.hex()),
+                "RepoTags": if tags.is_empty() { serde_json::Value::Null } else { json!(tags) },
+                "Layers": image.layer_hexes().map(|h| format!("blobs/sha256/{h}")).collect::<Vec<_>>(),
+            }));
+            small.insert(image.id.hex().to_owned(), config);
+            small.insert(digest, manifest);
+        }
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": descriptors,
+        });
+        for dir in ["blobs/", "blobs/sha256/"] {
+            out.write_all(&write::header(dir, 0)).map_err(writing)?;
+        }
+        for (hex, bytes) in &small {
+            add(out, &format!("blobs/sha256/{hex}"), bytes)?;
+        }
+        for (hex, info) in &layers {
+            out.write_all(&write::header(&format!("blobs/sha256/{hex}"), info.tar_size)).map_err(writing)?;
+            if self.write_layer(hex, out)? != info.tar_size {
+                return Err(Error::Corrupt(format!("layer {hex} does not have its size any more")));
+            }
+            write::pad(out, info.tar_size).map_err(writing)?;
+        }
+        add(out, "index.json", &encode(&index)?)?;
+        add(out, "manifest.json", &encode(&json!(items))?)?;
+        add(out, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        write::end(out).map_err(writing)
+    }
+}
+
+fn add(out: &mut impl Write, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let size = bytes.len() as u64;
+    out.write_all(&write::header(name, size)).map_err(writing)?;
+    out.write_all(bytes).map_err(writing)?;
+    write::pad(out, size).map_err(writing)
+}
+
+fn encode(value: &serde_json::Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|e| Error::Corrupt(e.to_string()))
+}
+
+fn writing(source: io::Error) -> Error {
+    Error::Io { what: "writing the archive".into(), source }
+}
+
+struct Digesting<W> {
+    inner: W,
+    hasher: Sha256,
+    count: u64,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(buf)?;
+        self.hasher.update(&buf[..n]);
+        self.count += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

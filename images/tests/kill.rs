@@ -1,0 +1,151 @@
+//! A store is killed again and again while it imports, tags and removes, and opens each time with everything
+//! that was acknowledged and nothing half-done.
+//!
+//! The test runs itself as the process to be killed: `CARRACK_KILL_STORE` names the store, and what was
+//! acknowledged is written, line by line, to its standard output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use carrack_images::{ImportOptions, Index, Store};
+use rand::Rng;
+
+const STORE: &str = "CARRACK_KILL_STORE";
+const SEED: &str = "CARRACK_KILL_SEED";
+
+/// An archive of its own for each number: some files that all have, some that only this one has.
+fn archive(number: u64) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |name: String, data: Vec<u8>| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(1);
+        header.set_uid(0);
+        header.set_gid(0);
+        builder.append_data(&mut header, name, &data[..]).unwrap();
+    };
+    for i in 0..40 {
+        add(format!("all/{i}"), vec![i; 2000]);
+        add(format!("own/{i}"), format!("{number} {i} ").repeat(200).into_bytes());
+    }
+    add("big".into(), number.to_le_bytes().repeat(300_000));
+    builder.into_inner().unwrap()
+}
+
+/// Imports and removes until it is killed.
+fn victim(root: &str) {
+    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let store = Store::open(Path::new(root)).unwrap();
+    let mut out = std::io::stdout().lock();
+    for i in 0.. {
+        let number = seed * 1000 + i;
+        let name = format!("app:{number}");
+        let options = ImportOptions { reference: Some(name.clone()), ..ImportOptions::default() };
+        store.import(&archive(number)[..], &options, &mut |_| {}).unwrap();
+        writeln!(out, "have {name}").unwrap();
+        out.flush().unwrap();
+        if i % 3 == 2 {
+            let old = format!("app:{}", number - 1);
+            writeln!(out, "removing {old}").unwrap();
+            out.flush().unwrap();
+            store.remove(&old, false, &|_| None).unwrap();
+            writeln!(out, "gone {old}").unwrap();
+            out.flush().unwrap();
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    if let Ok(root) = std::env::var(STORE) {
+        victim(&root);
+        return;
+    }
+    let rounds: u64 = std::env::var("CARRACK_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store");
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    let mut unsure: BTreeSet<String> = BTreeSet::new();
+    for round in 1..=rounds {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "nothing_acknowledged_is_lost", "--nocapture"])
+            .env(STORE, &root)
+            .env(SEED, round.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_micros(rand::rng().random_range(5_000..400_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in reader.join().unwrap() {
+            match line.split_once(' ') {
+                Some(("have", name)) => drop(wanted.insert(name.to_owned())),
+                Some(("removing", name)) => {
+                    wanted.remove(name);
+                    unsure.insert(name.to_owned());
+                }
+                Some(("gone", name)) => drop(unsure.remove(name)),
+                _ => {}
+            }
+        }
+        check(&root, &wanted, &mut unsure);
+        // Keep it small.
+        if round % 10 == 0 {
+            let store = Store::open(&root).unwrap();
+            for image in store.list().unwrap() {
+                store.remove(image.id.as_str(), true, &|_| None).unwrap();
+            }
+            wanted.clear();
+            assert_eq!(entries(&root.join("layers")), 0, "layers of nobody");
+            assert_eq!(entries(&root.join("images")), 0, "images of nobody");
+            assert_eq!(entries(&root.join("tmp")), 0, "work of nobody");
+            let objects = std::fs::read_dir(root.join("objects")).unwrap();
+            assert_eq!(objects.map(|d| entries(&d.unwrap().path())).sum::<usize>(), 0, "objects of nobody");
+        }
+    }
+}
+
+fn entries(path: &Path) -> usize {
+    std::fs::read_dir(path).unwrap().count()
+}
+
+fn check(root: &Path, wanted: &BTreeSet<String>, unsure: &mut BTreeSet<String>) {
+    let store = Store::open(root).unwrap();
+    let images = store.list().unwrap();
+    let mut layers = BTreeSet::new();
+    let mut names = BTreeMap::new();
+    for image in &images {
+        layers.extend(image.layer_hexes().map(str::to_owned));
+        for name in &image.references {
+            names.insert(name.clone(), image);
+        }
+    }
+    for name in wanted {
+        assert!(names.contains_key(name), "{name} was lost");
+    }
+    unsure.clear();
+    // Nothing is there that no image has.
+    assert_eq!(entries(&root.join("layers")), layers.len());
+    assert_eq!(entries(&root.join("images")), images.len());
+    assert_eq!(entries(&root.join("tmp")), 0);
+    for (name, image) in names {
+        let number: u64 = name.strip_prefix("app:").unwrap().parse().unwrap();
+        let index = Index::open(&image.index_path()).unwrap();
+        let read = |path: &str| {
+            let ino = path.split('/').try_fold(1, |d, n| index.lookup(d, n.as_bytes())).unwrap();
+            let body = index.inode(ino).unwrap().body.unwrap();
+            std::fs::read(store.body_path(&index.layers()[body.layer as usize], body.n)).unwrap()
+        };
+        assert_eq!(read("all/39"), vec![39; 2000]);
+        assert_eq!(read("own/7"), format!("{number} 7 ").repeat(200).into_bytes());
+        assert_eq!(read("big"), number.to_le_bytes().repeat(300_000));
+        store.write_layer(image.layer_hexes().next().unwrap(), &mut std::io::sink()).unwrap();
+    }
+}
