@@ -62,3 +62,20 @@ pub(crate) fn prlimit_get(pid: i32, resource: u32) -> Option<(u64, u64)> {
         (r == 0).then_some((old.rlim_cur, old.rlim_max))
     }
 }
+
+/// Whether somebody has the file of `fd` (open for reading only) open for writing. A read lease is granted only when nobody
+/// has; it is given back at once.
+pub(crate) fn is_open_for_writing(fd: BorrowedFd<'_>) -> bool {
+    const F_SETSIG: libc::c_int = 10;
+    let fd = fd.as_raw_fd();
+    // SAFETY: fcntl with integer arguments touches no memory of ours.
+    unsafe {
+        // Whoever opens it in that instant makes the kernel notify us: by a signal that is harmless here.
+        libc::fcntl(fd, F_SETSIG, WAKE);
+        if libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) != 0 {
+            return nix::errno::Errno::last() == nix::errno::Errno::EAGAIN;
+        }
+        libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK);
+    }
+    false
+}

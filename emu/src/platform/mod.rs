@@ -4,6 +4,7 @@
 
 pub mod fds;
 pub(crate) mod host;
+pub(crate) mod inject;
 pub mod launch;
 pub mod memory;
 pub(crate) mod notify;

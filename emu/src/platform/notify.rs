@@ -9,6 +9,7 @@
 //! runs us at once: 4.5 µs instead of 35 and more). When calls of different tasks alternate, wake-ups are asynchronous and
 //! two threads receive: always-synchronous wake-ups would gather all guests on one CPU and halve a parallel build.
 
+use super::inject;
 use super::seccomp::{self, Notif, SendError};
 use crate::dispatch;
 use crate::errno::Errno;
@@ -221,6 +222,16 @@ impl Notification {
                     Err(SendError::TableFull) => seccomp::answer_error(fd, self.id, err!(EMFILE)),
                     Err(e) => Err(e),
                 },
+                // An O_PATH descriptor: ADDFD refuses it.
+                Err(SendError::Other(libc::EBADF)) => {
+                    let given = self.tree.kernel.tasks.get(self.tid).ok_or(err!(ESRCH)).and_then(|task| {
+                        inject::give_fd(&task, self, &new, cloexec)
+                    });
+                    match given {
+                        Err(e) if !self.is_answered.load(Ordering::Relaxed) => seccomp::answer_error(fd, self.id, e),
+                        _ => Ok(()),
+                    }
+                }
                 other => other.map(drop),
             },
             Err(e) => seccomp::answer_error(fd, self.id, e),

@@ -135,17 +135,19 @@ fn chown_object(walker: &Walker<'_>, object: &Object, owner: u32, group: u32) ->
 /// Access and modification time to set; `None` leaves one alone.
 type Times = [Option<SetTime>; 2];
 const NOW: Times = [Some(SetTime::Now); 2];
+/// Times that are judged only after the file was found.
+type Given = Result<Times, Errno>;
 
 /// utime(2)
 pub(crate) fn utime(cx: &Call, path: PathPtr, times: Ptr) -> SysResult {
     let times = if times.is_null() {
-        None
+        NOW
     } else {
         let [access, modification]: [i64; 2] = cx.memory().read_obj(times.0.0)?;
         let at = |sec| Some(SetTime::At(Timespec { sec, nsec: 0 }));
-        Some([at(access), at(modification)])
+        [at(access), at(modification)]
     };
-    utimes_path(cx, DirFd::CWD, path, times, LookupFlags::FOLLOW)
+    utimes_path(cx, DirFd::CWD, path, Ok(times), LookupFlags::FOLLOW)
 }
 
 /// utimes(2)
@@ -156,20 +158,19 @@ pub(crate) fn utimes(cx: &Call, path: PathPtr, times: TimevalPtr) -> SysResult {
 /// futimesat(2)
 pub(crate) fn futimesat(cx: &Call, dirfd: DirFd, path: PathPtr, times: TimevalPtr) -> SysResult {
     let times = if times.is_null() {
-        None
+        NOW
     } else {
         let [asec, ausec, msec, musec]: [i64; 4] = cx.memory().read_obj(times.0.0)?;
         let at = |sec, usec: i64| match u32::try_from(usec) {
             Ok(usec @ 0..1_000_000) => Ok(Some(SetTime::At(Timespec { sec, nsec: usec * 1000 }))),
             _ => bail!(EINVAL),
         };
-        // Both are judged before either is used.
-        Some([at(asec, ausec)?, at(msec, musec)?])
+        [at(asec, ausec)?, at(msec, musec)?]
     };
     if path.is_null() && !dirfd.is_cwd() {
-        return utimes_fd(cx, Fd(dirfd.0), times);
+        return utimes_fd(cx, Fd(dirfd.0), Ok(times));
     }
-    utimes_path(cx, dirfd, path, times, LookupFlags::FOLLOW)
+    utimes_path(cx, dirfd, path, Ok(times), LookupFlags::FOLLOW)
 }
 
 /// utimensat(2)
@@ -183,7 +184,7 @@ pub(crate) fn utimensat(
     const UTIME_NOW: i64 = 0x3fff_ffff;
     const UTIME_OMIT: i64 = 0x3fff_fffe;
     let times = if times.is_null() {
-        None
+        Ok(NOW)
     } else {
         let [asec, ansec, msec, mnsec]: [i64; 4] = cx.memory().read_obj(times.0.0)?;
         if ansec == UTIME_OMIT && mnsec == UTIME_OMIT {
@@ -195,7 +196,7 @@ pub(crate) fn utimensat(
             0..1_000_000_000 => Ok(Some(SetTime::At(Timespec { sec, nsec: nsec as u32 }))),
             _ => bail!(EINVAL),
         };
-        Some([at(asec, ansec)?, at(msec, mnsec)?])
+        at(asec, ansec).and_then(|atime| Ok([atime, at(msec, mnsec)?]))
     };
     if path.is_null() && !dirfd.is_cwd() {
         if flags.0 != 0 {
@@ -207,13 +208,7 @@ pub(crate) fn utimensat(
     utimes_path(cx, dirfd, path, times, flags)
 }
 
-fn utimes_path(
-    cx: &Call,
-    dirfd: DirFd,
-    path: PathPtr,
-    times: Option<Times>,
-    flags: LookupFlags,
-) -> SysResult {
+fn utimes_path(cx: &Call, dirfd: DirFd, path: PathPtr, times: Given, flags: LookupFlags) -> SysResult {
     let walker = Walker::new(cx);
     // A null path is the caller's mistake even where AT_EMPTY_PATH allows an empty one.
     if path.is_null() {
@@ -223,17 +218,17 @@ fn utimes_path(
     utimes_object(&walker, &object, times)
 }
 
-fn utimes_fd(cx: &Call, fd: Fd, times: Option<Times>) -> SysResult {
+fn utimes_fd(cx: &Call, fd: Fd, times: Given) -> SysResult {
     let walker = Walker::new(cx);
     let object = opened(&walker, fd)?;
     utimes_object(&walker, &object, times)
 }
 
 /// vfs_utimes(): both times now asks for write permission, anything else for ownership.
-fn utimes_object(walker: &Walker<'_>, object: &Object, times: Option<Times>) -> SysResult {
+fn utimes_object(walker: &Walker<'_>, object: &Object, times: Given) -> SysResult {
     let Object::Vfs(path) = object else { return OK };
+    let times = times?;
     want_write(path)?;
-    let times = times.unwrap_or(NOW);
     let attr = path.inode.perm()?;
     if !owner_or_capable(&walker.cred, &attr) {
         if times != NOW {

@@ -44,8 +44,8 @@ pub(crate) struct PendingExecs {
 
 pub(crate) fn execve(cx: &Call, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr) -> SysResult {
     let name = cx.read_path(path.0.0)?;
-    let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let file = image::find(cx, &cx.fs().cwd, &name, 0)?;
+    let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, name, argv, envp, empty)
 }
@@ -56,7 +56,6 @@ pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, en
         bail!(EINVAL);
     }
     let name = cx.read_path(path.0.0)?;
-    let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let (file, shown): (Path, Vec<u8>) = if name.is_empty() {
         if flags & libc::AT_EMPTY_PATH == 0 {
             bail!(ENOENT);
@@ -68,6 +67,7 @@ pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, en
         let shown = [format!("/dev/fd/{}/", dirfd.0).as_bytes(), &name].concat();
         (image::find(cx, &cx.start_of(dirfd.0)?, &name, flags)?, shown)
     };
+    let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, shown, argv, envp, empty)
 }
@@ -186,8 +186,10 @@ pub(crate) fn private(cx: &Call) -> SysResult {
         return match give_plan(cx, &prepared) {
             Ok(()) => OK,
             Err(e) => {
-                tracing::warn!(tid = cx.tid(), error = ?e, "a program could not be loaded; the task is killed");
-                end(&cx.task);
+                // Past the point of no return: as Linux ends it. Handlers were reset; should the signal be ignored or
+                // blocked, the stub exits.
+                tracing::info!(tid = cx.tid(), error = ?e, "a program could not be loaded");
+                crate::platform::host::tgkill(cx.task.tgid, cx.tid(), libc::SIGSEGV);
                 Err(e)
             }
         };

@@ -13,7 +13,7 @@ use carrack_loader::{
     ElfImage, KernelStack, LoadInput, LoadPlan, Loadable, MAX_INTERPRETERS, StackImage, StackInput, auxv, check_arg_limits,
     parse_elf_with, parse_interpreter, parse_script,
 };
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 /// A program about to run.
@@ -22,13 +22,15 @@ pub(crate) struct Prepared {
     /// For /proc/PID/exe: the ELF file (of a script: its interpreter).
     pub(crate) exe: Path,
     pub(crate) cred: Cred,
-    main: (OwnedFd, ElfImage),
+    main: (OwnedFd, Option<ElfImage>),
     interpreter: Option<(OwnedFd, ElfImage)>,
     argv: Vec<Vec<u8>>,
     envp: Vec<Vec<u8>>,
     /// AT_EXECFN: the name as it was given.
     name: Vec<u8>,
     secure: bool,
+    /// Linux finds out past the point of no return that it cannot load this: the task ends by SIGSEGV.
+    is_doomed: bool,
 }
 
 /// MAX_ARG_STRLEN: one string with its NUL.
@@ -109,7 +111,11 @@ fn open(path: &Path, cred: &Cred) -> Result<OwnedFd, Errno> {
         bail!(EACCES);
     }
     inode_permission(cred, &*path.inode, Access::EXEC)?;
-    path.inode.open_body()
+    let body = path.inode.open_body()?;
+    if crate::platform::host::is_open_for_writing(body.as_fd()) {
+        bail!(ETXTBSY);
+    }
+    Ok(body)
 }
 
 /// How much of a file is read at first.
@@ -150,12 +156,16 @@ pub(crate) fn prepare(
     let old = cx.cred();
     let mut shown = name.clone();
     let mut level = 0;
+    let mut is_doomed = false;
     let (fd, image) = loop {
         let fd = open(&file, &old)?;
         let head = read_at(&fd, 0, HEAD).ok_or(err!(EIO))?;
         let Some(line) = parse_script(&head).map_err(load_errno)? else {
-            let image = parse_elf_with(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)).map_err(load_errno)?;
-            break (fd, image);
+            match parse_elf_with(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)) {
+                Ok(image) => break (fd, Some(image)),
+                Err(e) if e.is_fatal_on_linux() => break (fd, None),
+                Err(e) => return Err(load_errno(e)),
+            }
         };
         level += 1;
         if level > MAX_INTERPRETERS {
@@ -163,21 +173,32 @@ pub(crate) fn prepare(
         }
         argv = line.argv(&shown, &argv);
         shown = line.interp;
+        if shown.is_empty() {
+            // The kernel's own empty path is the working directory.
+            bail!(EACCES);
+        }
         file = find(cx, &cx.fs().cwd, &shown, 0)?;
     };
     check_arg_limits(&argv, &envp, &name, cx.task.process.stack_limit().0).map_err(load_errno)?;
-    let interpreter = match &image.interp {
-        None => None,
-        Some(path) => {
+    let interpreter = match image.as_ref().map(|i| &i.interp) {
+        None | Some(None) => None,
+        Some(Some(path)) => {
             let at = find(cx, &cx.fs().cwd, path, 0)?;
             let fd = open(&at, &old)?;
             let head = read_at(&fd, 0, HEAD).ok_or(err!(EIO))?;
-            let image = parse_interpreter(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)).map_err(load_errno)?;
-            Some((fd, image))
+            match parse_interpreter(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)) {
+                Ok(image) => Some((fd, image)),
+                Err(e) if e.is_fatal_on_linux() => {
+                    is_doomed = true;
+                    None
+                }
+                Err(e) => return Err(load_errno(e)),
+            }
         }
     };
     let (cred, secure) = credentials(&old, &file)?;
-    Ok(Prepared { exe: file, cred, main: (fd, image), interpreter, argv, envp, name, secure })
+    is_doomed |= image.is_none();
+    Ok(Prepared { exe: file, cred, main: (fd, image), interpreter, argv, envp, name, secure, is_doomed })
 }
 
 /// VFS_CAP_REVISION_2 and 3 of `security.capability`: (permitted, inheritable, effective bit).
@@ -235,7 +256,10 @@ impl Prepared {
     /// Step 6: puts the files into the guest, writes its stack, and gives the plan's bytes.
     pub(crate) fn plan(&self, cx: &Call, sp: u64, probe: u64) -> Result<Vec<u8>, Errno> {
         let memory = cx.memory();
-        let program = Loadable { image: &self.main.1, fd: cx.door.add_fd(&self.main.0, false)? };
+        let Some(image) = self.main.1.as_ref().filter(|_| !self.is_doomed) else {
+            bail!(ENOEXEC, "the program cannot be loaded");
+        };
+        let program = Loadable { image, fd: cx.door.add_fd(&self.main.0, false)? };
         let interpreter = match &self.interpreter {
             None => None,
             Some((fd, image)) => Some(Loadable { image, fd: cx.door.add_fd(fd, false)? }),

@@ -44,7 +44,7 @@ pub(crate) use net::*;
 pub(crate) use prctl::{personality, prctl};
 pub(crate) use process::*;
 pub(crate) use ptrace::{get_robust_list, migrate_pages, move_pages, process_vm_readv, process_vm_writev, ptrace};
-pub(crate) use reissue::reissue;
+pub(crate) use reissue::{reissue, set_call, stopped_after_call};
 pub(crate) use sched::*;
 pub(crate) use seccomp::seccomp;
 pub(crate) use signal::{
@@ -92,3 +92,6 @@ pub const OK: SysResult = Ok(Outcome::Value(0));
 pub fn value<T: Into<i64>>(v: T) -> SysResult {
     Ok(Outcome::Value(v.into()))
 }
+
+#[cfg(test)]
+mod tests;

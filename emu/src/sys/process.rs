@@ -105,7 +105,7 @@ pub(crate) fn getsid(cx: &Call, pid: Pid) -> SysResult {
 }
 
 pub(crate) fn setpgid(cx: &Call, pid: Pid, pgid: Pid) -> SysResult {
-    if pgid.0 < 0 {
+    if pgid.0 < 0 || (pgid.0 == 0 && pid.0 < 0) {
         bail!(EINVAL);
     }
     if pid.0 != 0 {

@@ -34,6 +34,8 @@ pub(crate) struct SigAction {
 const DEFAULT: u64 = 0;
 const IGNORE: u64 = 1;
 
+/// SA_RESETHAND.
+const RESETHAND: u64 = 0x8000_0000;
 const THUNK_SIZE: u64 = stub::THUNK_SIZE as u64;
 const MAX_THUNKS: usize = 128;
 
@@ -83,7 +85,12 @@ pub(crate) fn rt_sigaction(cx: &Call, sig: Signal, act: SigactionPtr, old: Sigac
         process.settle();
     }
     let mut actions = process.actions.lock();
-    let was = actions.wrapped(sig);
+    let mut was = actions.wrapped(sig);
+    if was.is_some_and(|a| a.flags & RESETHAND != 0) && !is_caught(cx.task.tgid, sig) {
+        // Delivery has reset it, which only the host saw.
+        actions.set(sig, None);
+        was = None;
+    }
     let Some(mut new) = new else {
         return match was {
             Some(a) if !old.is_null() => {
@@ -172,13 +179,18 @@ pub(crate) fn init_ignores(init: i32, sig: i32) -> bool {
     if sig == 0 {
         return false;
     }
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{init}/status")) else { return false };
+    !is_caught(init, sig)
+}
+
+/// Whether a process has a handler for `sig`, from the host's /proc.
+fn is_caught(tgid: i32, sig: i32) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{tgid}/status")) else { return true };
     let caught = status
         .lines()
         .find_map(|l| l.strip_prefix("SigCgt:"))
         .and_then(|v| u64::from_str_radix(v.trim(), 16).ok())
         .unwrap_or(0);
-    caught & (1u64 << (sig - 1)) == 0
+    caught & (1u64 << (sig - 1)) != 0
 }
 
 fn check_signal(sig: i32) -> Result<(), Errno> {
