@@ -1,0 +1,254 @@
+//! Images as the API shows them, over the image store.
+
+use super::clock;
+use super::error::{Error, Kind, Result};
+use super::names;
+use super::wire::Object;
+use carrack_images::reference::Reference;
+use carrack_images::{ErrorKind, ImageId, ImportOptions, Progress, Removed, Store};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// An image, ready to be shown or run.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// `name:tag`, as people write them.
+    pub tags: Vec<String>,
+    /// `name@sha256:…`.
+    pub digests: Vec<String>,
+    pub size: u64,
+    /// RFC 3339, or empty.
+    pub created: String,
+    pub created_unix: i64,
+    pub last_tagged: String,
+    pub os: String,
+    pub architecture: String,
+    pub variant: String,
+    pub author: String,
+    pub comment: String,
+    /// The `config` object of the image's configuration: `Env`, `Cmd`, …
+    pub config: Object,
+    /// DiffIDs, bottom first.
+    pub layers: Vec<String>,
+    /// The merged index that a supervisor mounts; only for an image that is about to be run.
+    pub index: Option<PathBuf>,
+}
+
+impl Image {
+    pub fn platform(&self) -> String {
+        let os = if self.os.is_empty() { "linux" } else { &self.os };
+        let architecture =
+            if self.architecture.is_empty() { host_architecture() } else { &self.architecture };
+        match self.variant.as_str() {
+            "" => format!("{os}/{architecture}"),
+            v => format!("{os}/{architecture}/{v}"),
+        }
+    }
+
+    pub fn matches_host(&self) -> bool {
+        self.architecture.is_empty() || self.architecture == host_architecture()
+    }
+
+    fn of(image: &carrack_images::Image) -> Image {
+        let config = &image.config;
+        Image {
+            id: image.id.to_string(),
+            tags: image.references.clone(),
+            digests: image.digests.clone(),
+            size: image.size,
+            created: image.created.map(clock::rfc3339).unwrap_or_default(),
+            created_unix: image.created.map_or(0, |t| t.unix_timestamp()),
+            last_tagged: image.last_tagged.map(clock::rfc3339).unwrap_or_default(),
+            os: config.os.clone(),
+            architecture: config.architecture.clone(),
+            variant: config.variant.clone(),
+            author: config.author.clone(),
+            comment: image.history.last().map(|h| h.comment.clone()).unwrap_or_default(),
+            config: config.raw.get("config").and_then(Value::as_object).cloned().unwrap_or_default(),
+            layers: image.layers.clone(),
+            index: None,
+        }
+    }
+
+    pub fn labels(&self) -> Value {
+        self.config.get("Labels").filter(|l| l.is_object()).cloned().unwrap_or_else(|| json!({}))
+    }
+}
+
+/// Go's name of this machine's architecture.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+pub fn host_platform() -> String {
+    format!("linux/{}", host_architecture())
+}
+
+/// The store of images. Its calls block on the disk; callers on the async runtime use `spawn_blocking` for those that may
+/// take long.
+#[derive(Debug)]
+pub struct Images {
+    store: Store,
+}
+
+/// A name or an id as the user wrote it, with the tag that Docker adds in its messages.
+fn with_tag(reference: &str) -> String {
+    match Reference::parse(reference) {
+        Ok(r) => r.with_default_tag().familiar(),
+        Err(_) => reference.to_string(),
+    }
+}
+
+fn refused(e: carrack_images::Error) -> Error {
+    let kind = match e.kind() {
+        ErrorKind::NotFound => Kind::NotFound,
+        ErrorKind::Invalid => Kind::Invalid,
+        ErrorKind::Conflict => Kind::Conflict,
+        ErrorKind::Unsupported => Kind::NotImplemented,
+        ErrorKind::System => Kind::Internal,
+    };
+    match e {
+        carrack_images::Error::NotFound(name) => {
+            Error::not_found(format!("No such image: {}", with_tag(&name)))
+        }
+        other => Error::new(kind, other.to_string()),
+    }
+}
+
+impl Images {
+    pub fn open(root: &Path) -> Result<Images> {
+        Ok(Images { store: Store::open(root).map_err(refused)? })
+    }
+
+    /// All images, newest first.
+    pub fn list(&self) -> Result<Vec<Image>> {
+        Ok(self.store.list().map_err(refused)?.iter().map(Image::of).collect())
+    }
+
+    pub fn resolve(&self, reference: &str) -> Result<Image> {
+        Ok(Image::of(&self.store.resolve(reference).map_err(refused)?))
+    }
+
+    /// An image by its full id, also one that lost its names while a container uses it.
+    pub fn get(&self, id: &str) -> Option<Image> {
+        let id = ImageId::parse(id)?;
+        self.store.get(&id).ok().map(|i| Image::of(&i))
+    }
+
+    /// The image to run, with its index, checked against the platform that was asked for.
+    pub fn for_container(&self, reference: &str, platform: Option<&str>) -> Result<Image> {
+        let found = self.store.resolve(reference).map_err(refused)?;
+        let mut image = Image::of(&found);
+        let wanted = platform.unwrap_or_default();
+        let provided = image.platform();
+        let fits = wanted.is_empty()
+            || provided == wanted
+            || provided.starts_with(&format!("{wanted}/"))
+            || wanted.starts_with(&format!("{provided}/"));
+        if !fits {
+            return Err(Error::not_found(format!(
+                "image with reference {reference} was found but does not provide the specified platform ({wanted})"
+            )));
+        }
+        image.index = Some(self.store.ensure_index(&found).map_err(refused)?);
+        Ok(image)
+    }
+
+    /// Makes sure that the index of a container's image is there before a start. `None`: the image is gone.
+    pub fn ensure_index(&self, id: &str) -> Option<PathBuf> {
+        let image = self.store.get(&ImageId::parse(id)?).ok()?;
+        self.store.ensure_index(&image).ok()
+    }
+
+    /// Newest first, as `docker history` shows it.
+    pub fn history(&self, reference: &str) -> Result<Value> {
+        let image = self.store.resolve(reference).map_err(refused)?;
+        let sizes = self.store.layer_sizes(&image).map_err(refused)?;
+        let mut sizes = sizes.into_iter();
+        let mut rows: Vec<Value> = image
+            .history
+            .iter()
+            .map(|h| {
+                let size = if h.empty_layer { 0 } else { sizes.next().unwrap_or(0) };
+                json!({
+                    "Id": "<missing>", "Created": h.created.map_or(0, |t| t.unix_timestamp()),
+                    "CreatedBy": h.created_by, "Tags": null, "Size": size, "Comment": h.comment,
+                })
+            })
+            .collect();
+        // Layers that no history speaks of.
+        rows.extend(sizes.map(|size| {
+            json!({ "Id": "<missing>", "Created": 0, "CreatedBy": "", "Tags": null, "Size": size, "Comment": "" })
+        }));
+        rows.reverse();
+        if let Some(top) = rows.first_mut() {
+            top["Id"] = json!(image.id.to_string());
+            if !image.references.is_empty() {
+                top["Tags"] = json!(image.references);
+            }
+        }
+        Ok(Value::Array(rows))
+    }
+
+    /// Gives the image a further name; returns the image's id and the name in its familiar form.
+    pub fn tag(&self, reference: &str, repository: &str, tag: &str) -> Result<(String, String)> {
+        let image = self.store.resolve(reference).map_err(refused)?;
+        let name = join(repository, tag);
+        self.store.tag(&image.id, &name).map_err(refused)?;
+        Ok((image.id.to_string(), with_tag(&name)))
+    }
+
+    /// Removes a name or an image. `user` says which container uses an image, in the store's words.
+    pub fn remove(
+        &self,
+        reference: &str,
+        force: bool,
+        user: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Removed>> {
+        self.store.remove(reference, force, &|id| user(id.as_str())).map_err(refused)
+    }
+
+    /// Deletes what was removed by force while a container used it.
+    pub fn sweep(&self, user: &dyn Fn(&str) -> Option<String>) {
+        if let Err(e) = self.store.prune_unreferenced(&|id| user(id.as_str())) {
+            tracing::warn!(error = %e, "images that nothing uses stay behind");
+        }
+    }
+
+    /// Loads an archive; the lines that the client prints, and the ids with their names.
+    pub fn load(&self, tar: impl Read) -> Result<Vec<(String, Vec<String>)>> {
+        let loaded = self.store.load(tar, &mut |_: Progress| {}).map_err(refused)?;
+        Ok(loaded.into_iter().map(|i| (i.id.to_string(), i.references)).collect())
+    }
+
+    /// Makes an image of a file system archive; its id.
+    pub fn import(&self, tar: impl Read, options: &ImportOptions) -> Result<String> {
+        self.store.import(tar, options, &mut |_: Progress| {}).map(|id| id.to_string()).map_err(refused)
+    }
+
+    /// Bytes of all layers, each counted once.
+    pub fn layers_size(&self) -> u64 {
+        self.store.usage().map_or(0, |u| u.layers_size)
+    }
+}
+
+/// `repository:tag`, or the repository alone.
+pub fn join(repository: &str, tag: &str) -> String {
+    match tag {
+        "" => repository.to_string(),
+        t if t.starts_with("sha256:") => format!("{repository}@{t}"),
+        t => format!("{repository}:{t}"),
+    }
+}
+
+/// The words by which the store speaks of a container that uses an image.
+pub fn user(running: bool, id: &str) -> String {
+    format!("{} container {}", if running { "running" } else { "stopped" }, names::short(id))
+}
