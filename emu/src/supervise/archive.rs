@@ -2,12 +2,11 @@
 //!
 //! Everything goes through the container's own mounts, never through host paths made of guest names.
 
+use super::Failure;
 use super::paths::{self, Follow, Found};
 use super::supervisor::Supervisor;
-use super::{Failure, rootfs};
-use crate::control::{Change, ErrorKind, PathStat};
+use crate::control::{ErrorKind, PathStat};
 use crate::errno::Errno;
-use crate::kernel::Kernel;
 use crate::vfs::{Attr, DirEntry, Ino, InodeRef, Kind, MountNs, Path, SbId};
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
@@ -102,7 +101,7 @@ pub(super) fn open<'a>(s: &'a Supervisor, path: &str) -> Result<Source<'a>, Fail
         top: found.path().clone(),
         name: base_name(path).into_bytes(),
         is_headless: false,
-        crosses: rootfs::user_mounts(&s.kernel),
+        crosses: s.rootfs.user_mounts.clone(),
     })
 }
 
@@ -298,11 +297,6 @@ fn read_dir(dir: &InodeRef) -> Vec<DirEntry> {
 
 fn io_error(e: Errno) -> io::Error {
     io::Error::from_raw_os_error(e.code())
-}
-
-/// Paths that differ from the image.
-pub(super) fn changes(kernel: &Kernel) -> Result<Vec<Change>, Failure> {
-    rootfs::changes(kernel)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From a description of a process (init's or an exec's) to a running one.
 
 use super::paths::{self, Follow, Found};
+use super::rootfs::Rootfs;
 use super::stdio::{self, Streams, Wanted};
 use super::{Failure, capabilities, env, limits, user};
 use crate::control::{ErrorKind, ExecSpec, Spec};
@@ -8,8 +9,9 @@ use crate::kernel::Kernel;
 use crate::platform::launch::{Launch, LaunchError, Launched};
 use crate::task::Cred;
 use crate::vfs::{Kind, MountNs};
-use std::sync::Arc;
 
+/// Group of terminals, as devpts is mounted in containers.
+const TTY_GID: u32 = 5;
 /// umask of a container's first processes, as runc leaves it.
 const UMASK: u32 = 0o022;
 
@@ -78,7 +80,7 @@ impl Job {
     /// Starts it; blocks until its program has been loaded or could not be.
     pub(super) fn launch(
         self,
-        kernel: &Arc<Kernel>,
+        rootfs: &Rootfs,
         rlimits: Vec<(i32, u64, u64)>,
     ) -> Result<(Launched, Streams), Failure> {
         let made = match self.terminal {
@@ -86,6 +88,12 @@ impl Job {
             None => stdio::pipes(self.wanted),
         };
         let (streams, stdio) = made.map_err(|e| Failure::host("cannot make the standard streams", e))?;
+        let kernel = &rootfs.kernel;
+        if let Some(master) = &streams.terminal
+            && let Err(e) = rootfs.terminals.register_master(master, self.cred.fsuid, TTY_GID)
+        {
+            tracing::warn!("the terminal will have no name inside: {e:?}");
+        }
         let name = String::from_utf8_lossy(&self.program).into_owned();
         let launch = Launch {
             program: self.program,

@@ -18,6 +18,7 @@
 mod archive;
 mod archive_put;
 mod capabilities;
+mod copy_up;
 mod env;
 mod exec;
 mod guardian;
@@ -51,11 +52,11 @@ pub enum Mode {
     Files,
 }
 
-/// Where calls of the guest are reported to (`carrack trace`).
-#[derive(Debug, Clone, Default)]
+/// What else a supervisor is told by whoever starts it.
+#[derive(Debug, Default)]
 pub struct Options {
-    /// Report every emulated call: to this descriptor of the supervisor.
-    pub trace: Option<i32>,
+    /// Print every notified call here (`carrack trace`).
+    pub trace: Option<rustix::fd::OwnedFd>,
 }
 
 /// Why a supervisor could not come up, or a request failed: the control protocol's kinds with a text for people.

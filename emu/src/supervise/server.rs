@@ -152,7 +152,7 @@ fn handle(s: &Supervisor, request: Request, conn: &mut UnixStream) -> Result<Don
 /// Requests that need no running container.
 fn handle_files(s: &Supervisor, request: Request, conn: &mut UnixStream) -> Result<Done, Failure> {
     match request {
-        Request::Changes => Ok(Done::Reply(Reply::Changes { changes: archive::changes(&s.kernel)? })),
+        Request::Changes => Ok(Done::Reply(Reply::Changes { changes: s.rootfs.changes() })),
         Request::ArchiveStat { path } => Ok(Done::Reply(Reply::PathStat { stat: archive::stat(s, &path)? })),
         Request::ArchiveGet { path } => {
             let source = archive::open(s, &path)?;

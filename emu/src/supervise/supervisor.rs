@@ -3,6 +3,7 @@
 use super::exec::{self, Job};
 use super::log::LogWriter;
 use super::reactor::{Command, Handle, Reactor, Started};
+use super::rootfs::Rootfs;
 use super::state::{self, StateStore};
 use super::stream::Wants;
 use super::{Failure, Mode, Options, guardian, limits, rootfs, server, signals, stdio};
@@ -32,6 +33,7 @@ pub(super) struct Supervisor {
     pub(super) spec: Spec,
     pub(super) mode: Mode,
     pub(super) kernel: Arc<Kernel>,
+    pub(super) rootfs: Rootfs,
     pub(super) state: StateStore,
     pub(super) reactor: Handle,
     pub(super) usage: limits::Usage,
@@ -67,11 +69,12 @@ pub(super) fn run(spec: Spec, mode: Mode, options: Options) -> Result<(), Failur
     make_run_dir(&spec)?;
     let lock = take_lock(&spec, mode)?;
     let handle = Handle::new().map_err(|e| Failure::host("eventfd", e))?;
-    let kernel = rootfs::build(&spec, &options)?;
+    let rootfs = rootfs::build(&spec, options)?;
     let state = StateStore::new(&spec.container_dir, handle.clone());
     let supervisor = Arc::new(Supervisor {
         mode,
-        kernel,
+        kernel: rootfs.kernel.clone(),
+        rootfs,
         state,
         reactor: handle.clone(),
         usage: limits::Usage::default(),
@@ -189,7 +192,7 @@ impl Supervisor {
         let size = self.terminals.lock().sizes.get("").copied().or(self.spec.console_size);
         let rlimits = exec::rlimits(&self.spec, self.nofile)?;
         let job = Job::init(&self.kernel, &self.spec, size)?;
-        let (launched, streams) = job.launch(&self.kernel, rlimits)?;
+        let (launched, streams) = job.launch(&self.rootfs, rlimits)?;
         self.remember_terminal("", &streams);
         self.state.update(|s| {
             s.status = Status::Running;
@@ -270,7 +273,7 @@ impl Supervisor {
         };
         let size = self.terminals.lock().sizes.get(id).copied().or(spec.console_size);
         let launched = exec::rlimits(&self.spec, self.nofile).and_then(|rlimits| {
-            Job::exec(&self.kernel, &self.spec, &spec, size, conn.is_some())?.launch(&self.kernel, rlimits)
+            Job::exec(&self.kernel, &self.spec, &spec, size, conn.is_some())?.launch(&self.rootfs, rlimits)
         });
         let (launched, streams) = match launched {
             Ok(launched) => launched,
@@ -407,7 +410,7 @@ impl Supervisor {
     /// All of the container has ended: closes the door, makes what it wrote final, and publishes the end.
     pub(super) fn finish(&self, code: i32) {
         let _ = std::fs::remove_file(self.spec.run_dir.join("control.sock"));
-        rootfs::close(&self.kernel);
+        self.rootfs.close();
         *self.lock.lock() = None;
         self.state.update(|s| {
             s.status = Status::Exited;
@@ -457,7 +460,7 @@ impl Supervisor {
     /// Makes what was written final and lets go of the container's files.
     pub(super) fn end_files(&self) {
         let _ = std::fs::remove_file(self.spec.run_dir.join("control.sock"));
-        rootfs::close(&self.kernel);
+        self.rootfs.close();
         *self.lock.lock() = None;
     }
 }

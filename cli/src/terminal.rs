@@ -1,0 +1,38 @@
+//! The user's own terminal: its size, and raw mode for the time of a session.
+
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+
+/// Rows and columns of the terminal that standard output (or input) is; `None` when neither is one.
+pub(crate) fn size() -> Option<(u16, u16)> {
+    let size =
+        tcgetwinsize(rustix::stdio::stdout()).or_else(|_| tcgetwinsize(rustix::stdio::stdin())).ok()?;
+    Some((size.ws_row, size.ws_col))
+}
+
+/// Whether standard input is a terminal.
+pub(crate) fn is_stdin() -> bool {
+    isatty(rustix::stdio::stdin())
+}
+
+/// Raw mode until this is dropped.
+pub(crate) struct Raw {
+    before: Termios,
+}
+
+impl Raw {
+    /// `None` when standard input is no terminal.
+    pub(crate) fn enter() -> Option<Raw> {
+        let before = tcgetattr(rustix::stdio::stdin()).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw).ok()?;
+        Some(Raw { before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // The terminal may be gone.
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.before);
+    }
+}
