@@ -1,0 +1,37 @@
+//! The tests, by subject.
+
+mod api;
+mod bad_archives;
+mod bad_guests;
+mod daemonless;
+mod images;
+mod lifecycle;
+mod programs;
+mod run;
+mod terminals;
+
+use crate::Test;
+
+/// All tests, in the order in which they start: the long ones first, so that the end is not one of them alone.
+pub(crate) fn all() -> Vec<Test> {
+    [
+        programs::TESTS,
+        bad_guests::TESTS,
+        lifecycle::TESTS,
+        images::TESTS,
+        bad_archives::TESTS,
+        terminals::TESTS,
+        run::TESTS,
+        api::TESTS,
+        daemonless::TESTS,
+    ]
+    .concat()
+}
+
+/// A suite's list: `tests!("suite", 60; name, other; programs: third)`.
+macro_rules! tests {
+    ($suite:literal, $seconds:literal; $($name:ident),* $(,)?) => {
+        &[$(crate::Test { suite: $suite, name: stringify!($name), seconds: $seconds, programs: false, run: $name }),*]
+    };
+}
+pub(crate) use tests;
