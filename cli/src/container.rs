@@ -8,7 +8,7 @@ use carrack_emu::control::{LogSpec, NetworkMode, Reply, RootfsSpec, Spec};
 use carrack_emu::supervise::{self, Mode, Options};
 use carrack_images::{Hold, Store};
 use rustix::fd::OwnedFd;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -85,13 +85,13 @@ impl Container {
         }
         if pid == 0 {
             drop(out);
-            std::process::exit(self.supervisor(&theirs, trace).into());
+            std::process::exit(self.supervisor(theirs, trace).into());
         }
         drop(theirs);
         let child = Child { pid };
         let mut line = String::new();
-        std::fs::File::from(out)
-            .read_to_string(&mut line)
+        BufReader::new(std::fs::File::from(out))
+            .read_line(&mut line)
             .map_err(|e| Failure::doing("the supervisor", e))?;
         match line.trim() {
             "ready" => Ok(child),
@@ -104,7 +104,7 @@ impl Container {
     }
 
     /// The child's side of [`start_supervisor`](Container::start_supervisor).
-    fn supervisor(&self, out: &OwnedFd, trace: Option<OwnedFd>) -> u8 {
+    fn supervisor(&self, out: OwnedFd, trace: Option<OwnedFd>) -> u8 {
         // Without its client this container is nobody's: it ends with it.
         // SAFETY: prctl with a number.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
@@ -113,7 +113,8 @@ impl Container {
         if let Ok(null) = std::fs::File::open("/dev/null") {
             let _ = rustix::stdio::dup2_stdin(&null);
         }
-        let _ = rustix::stdio::dup2_stdout(out);
+        let _ = rustix::stdio::dup2_stdout(&out);
+        drop(out);
         supervise::supervise(&self.spec.container_dir, Mode::Run, Options { trace })
     }
 }

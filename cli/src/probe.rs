@@ -338,8 +338,8 @@ fn ptrace() -> Seen {
 }
 
 fn process_vm() -> Seen {
-    let child = Sleeper::start()?;
     let word = 0x1234_5678_u64;
+    let child = Sleeper::start()?;
     let mut got = 0u64;
     let local = libc::iovec { iov_base: (&raw mut got).cast(), iov_len: 8 };
     let remote = libc::iovec { iov_base: (&raw const word).cast_mut().cast(), iov_len: 8 };

@@ -289,7 +289,7 @@ impl Reactor {
             Token::Guardian => {
                 tracing::error!("the guardian was killed: the container ends");
                 self.guardian = None;
-                self.supervisor.kill_init();
+                self.shut_down();
             }
             Token::Exit(p) => self.reap(p),
             Token::Output(p, s) => self.read_output(p, s),
@@ -395,14 +395,20 @@ impl Reactor {
                 }
                 Command::Shutdown { conn } => {
                     self.waiters.push((None, conn));
-                    if self.processes[0].pidfd.is_some() {
-                        self.supervisor.kill_init();
-                    } else if self.processes[0].exited.is_none() {
-                        self.ended = true;
-                        self.answer_waiters(None, &Reply::Ok);
-                    }
+                    self.shut_down();
                 }
             }
+        }
+    }
+
+    /// Ends init, or, where there is none, this supervisor.
+    fn shut_down(&mut self) {
+        if self.processes[0].pidfd.is_some() {
+            self.supervisor.kill_init();
+        } else if self.processes[0].exited.is_none() {
+            self.ended = true;
+            self.supervisor.end_files();
+            self.answer_waiters(None, &Reply::Ok);
         }
     }
 
