@@ -51,7 +51,7 @@ func main() {
 		go func(i int) {
 			defer wg.Done()
 			name := fmt.Sprintf("/tmp/go-%d", i)
-			for k := 0; k < 20; k++ {
+			for k := 0; k < 5; k++ {
 				if os.WriteFile(name, make([]byte, 1000), 0o644) != nil {
 					bad++
 				}
