@@ -8,6 +8,8 @@ pub mod delta;
 pub mod dev;
 pub mod devpts;
 pub mod host;
+pub mod proc;
+pub mod sys;
 pub mod tmp;
 pub mod tree;
 

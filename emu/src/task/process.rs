@@ -88,6 +88,11 @@ impl Process {
         !self.is_dead() && Stat::read(self.tgid).is_some_and(|s| s.start_time == self.start_time)
     }
 
+    /// See [`Stat::start_time`].
+    pub(crate) fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
     /// The parent as of now (the host's id).
     pub(crate) fn ppid(&self) -> i32 {
         Stat::read(self.tgid).map_or(0, |s| s.ppid)

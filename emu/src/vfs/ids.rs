@@ -166,6 +166,18 @@ impl Ids {
         }
     }
 
+    /// The file behind a mapping, by its name in the host's `/proc/PID/maps` and its device and inode number there. `None`
+    /// for what is no file of ours.
+    pub fn mapped_file(&self, kernel: &Kernel, name: &[u8], object: (u64, u64)) -> Option<Path> {
+        let inode = match self.names.parse(name) {
+            Parsed::Host(host) => self.ask(&host)?,
+            Parsed::Memfd => self.ask(&HostName::Object { dev: object.0, ino: object.1 })?,
+            Parsed::Placeholder(..) | Parsed::Nothing => return None,
+        };
+        let mnt = kernel.mounts.mount_of(inode.sb_id(), &inode)?;
+        Some(Path { mnt, inode })
+    }
+
     /// The inode that a host name is the body of, whichever file system it is of.
     pub fn ask(&self, name: &HostName<'_>) -> Option<InodeRef> {
         self.superblocks.read().iter().find_map(|sb| sb.inode_of_host(name))

@@ -1,0 +1,551 @@
+//! Inodes of proc: a row, and where it is about a process, which, and which of its descriptors.
+
+use super::subject::{Subject, all_processes, numbers_in, threads};
+use super::table::{Entry, Guard};
+use super::view::{View, What};
+use super::{ProcFs, fd, number, pid, root};
+use crate::errno::Errno;
+use crate::vfs::{
+    Attr, DirEntry, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, Path, SbId, SetAttr, SuperBlock, caller,
+    d_path,
+};
+use crate::{bail, err};
+use std::any::Any;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Which file.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    /// A row of `/proc` itself; 0 is the root.
+    Root(usize),
+    Task(TaskNode),
+}
+
+/// A row of a process's directory; row 0 is the directory.
+#[derive(Debug, Clone)]
+pub(super) struct TaskNode {
+    pub(super) subject: Subject,
+    pub(super) row: usize,
+    /// In `fd` and `fdinfo`: the descriptor.
+    pub(super) fd: Option<i32>,
+    /// Of a link in `ns`: the namespace that it leads to.
+    pub(super) target: bool,
+}
+
+/// First inode number of rows of the root, Linux's PROC_DYNAMIC_FIRST.
+const FIRST_ROW: Ino = 0xf000_0000;
+/// d_off of the first process, Linux's FIRST_PROCESS_ENTRY and a bit.
+const FIRST_PROCESS: u64 = 1 << 16;
+
+// Inode numbers of files about processes: fields, from the least significant bit.
+const FD_BITS: u32 = 28;
+const ROW_BITS: u32 = 8;
+const TID_BITS: u32 = 22;
+const IN_TASK: u64 = 1 << (FD_BITS + ROW_BITS + TID_BITS);
+const TARGET: u64 = IN_TASK << 1;
+const OF_TASK: u64 = IN_TASK << 2;
+
+fn field(ino: Ino, shift: u32, bits: u32) -> u64 {
+    ino >> shift & ((1 << bits) - 1)
+}
+
+impl TaskNode {
+    pub(super) fn new(subject: Subject, row: usize) -> TaskNode {
+        TaskNode { subject, row, fd: None, target: false }
+    }
+
+    pub(super) fn entry(&self) -> Result<&'static Entry<What>, Errno> {
+        pid::table().get(self.row).ok_or(err!(ENOENT))
+    }
+
+    fn ino(&self) -> Ino {
+        let fd = self.fd.map_or(0, |n| u64::from(n.unsigned_abs()) + 1);
+        let mut ino = OF_TASK | fd | (self.row as u64) << FD_BITS;
+        ino |= u64::from(self.subject.tid.unsigned_abs()) << (FD_BITS + ROW_BITS);
+        if self.subject.in_task {
+            ino |= IN_TASK;
+        }
+        if self.target { ino | TARGET } else { ino }
+    }
+}
+
+impl Node {
+    fn ino(&self) -> Ino {
+        match self {
+            Node::Root(0) => 1,
+            Node::Root(row) => FIRST_ROW + *row as Ino,
+            Node::Task(node) => node.ino(),
+        }
+    }
+
+    /// The other way round.
+    pub(super) fn from_ino(fs: &ProcFs, ino: Ino) -> Option<Node> {
+        if ino == 1 {
+            return Some(Node::Root(0));
+        }
+        if ino & OF_TASK == 0 {
+            let row = usize::try_from(ino.checked_sub(FIRST_ROW)?).ok()?;
+            return root::table().get(row).map(|_| Node::Root(row));
+        }
+        let kernel = fs.kernel().ok()?;
+        let tid = i32::try_from(field(ino, FD_BITS + ROW_BITS, TID_BITS)).ok()?;
+        let mut subject = Subject::find(&kernel, tid).ok()?;
+        subject.in_task = ino & IN_TASK != 0;
+        let row = usize::try_from(field(ino, FD_BITS, ROW_BITS)).ok()?;
+        pid::table().get(row)?;
+        let fd = field(ino, 0, FD_BITS).checked_sub(1).and_then(|n| i32::try_from(n).ok());
+        Some(Node::Task(TaskNode { subject, row, fd, target: ino & TARGET != 0 }))
+    }
+
+    /// By the host's name below `/proc/`, of a file that is handed through.
+    pub(super) fn from_host(fs: &ProcFs, path: &[u8]) -> Option<Node> {
+        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+        let (first, rest) = split(path);
+        let Ok(tid) = number(first) else { return root::table().find(path).map(Node::Root) };
+        let kernel = fs.kernel().ok()?;
+        let mut subject = Subject::find(&kernel, tid).ok()?;
+        let mut rest = rest;
+        if let (b"task", below) = split(rest) {
+            let (tid, below) = split(below);
+            subject = subject.thread(number(tid).ok()?).ok()?;
+            rest = below;
+        }
+        let row = pid::table().find(rest)?;
+        Some(Node::Task(TaskNode::new(subject, row)))
+    }
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|&b| b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, b""),
+    }
+}
+
+/// A file of `/proc`.
+#[derive(Debug)]
+pub(super) struct ProcInode {
+    pub(super) fs: Arc<ProcFs>,
+    pub(super) node: Node,
+}
+
+impl ProcInode {
+    fn entry(&self) -> Result<&'static Entry<What>, Errno> {
+        match &self.node {
+            Node::Root(row) => root::table().get(*row).ok_or(err!(ENOENT)),
+            Node::Task(node) => node.entry(),
+        }
+    }
+
+    fn what(&self) -> Result<What, Errno> {
+        Ok(self.entry()?.row.map_or(What::Dir, |row| row.what))
+    }
+
+    fn guard(&self) -> Guard {
+        self.entry().ok().and_then(|e| e.row).map_or(Guard::Nobody, |row| row.guard)
+    }
+
+    fn task_node(&self) -> Option<&TaskNode> {
+        match &self.node {
+            Node::Root(_) => None,
+            Node::Task(node) => Some(node),
+        }
+    }
+
+    fn view(&self, reader: i32) -> Result<View<'_>, Errno> {
+        let path = self.entry()?.path;
+        let subject = self.task_node().map(|n| &n.subject);
+        Ok(View { fs: &self.fs, kernel: self.fs.kernel()?, reader, path, subject })
+    }
+
+    /// A view for who may have one. ENOENT for reaped processes, EACCES.
+    fn guarded_view(&self, reader: i32) -> Result<View<'_>, Errno> {
+        let view = self.view(reader)?;
+        if let Some(node) = self.task_node() {
+            node.subject.check()?;
+            node.subject.may_look(&view.kernel, reader, self.guard())?;
+        }
+        Ok(view)
+    }
+
+    fn sibling(&self, node: TaskNode) -> InodeRef {
+        Arc::new(ProcInode { fs: self.fs.clone(), node: Node::Task(node) })
+    }
+
+    fn mode(&self) -> Result<u32, Errno> {
+        match self.task_node() {
+            Some(node) if node.target => Ok(libc::S_IFREG | 0o444),
+            Some(node) if node.fd.is_some() => fd::mode(node),
+            _ => Ok(self.entry()?.mode),
+        }
+    }
+
+    fn is_fd_dir(&self) -> bool {
+        matches!(self.task_node(), Some(n) if n.fd.is_none())
+            && matches!(self.what(), Ok(What::Fds | What::FdInfos))
+    }
+
+    fn attr_with_mode(&self, mode: u32) -> Result<Attr, Errno> {
+        let born = self.fs.born;
+        let mut attr = Attr { ino: self.ino(), mode, nlink: 1, blksize: 1024, ..Attr::default() };
+        (attr.atime, attr.mtime, attr.ctime) = (born, born, born);
+        match &self.node {
+            Node::Root(row) => {
+                attr.nlink = root::table().nlink(*row);
+                if *row == 0
+                    && let Ok(kernel) = self.fs.kernel()
+                {
+                    attr.nlink += u32::try_from(kernel.tasks.processes().len()).unwrap_or(0);
+                }
+            }
+            Node::Task(node) => {
+                let kernel = self.fs.kernel()?;
+                (attr.uid, attr.gid) = node.subject.owner(&kernel, mode);
+                if mode & libc::S_IFMT == libc::S_IFDIR {
+                    attr.nlink = pid::table().nlink(node.row);
+                }
+                let now = crate::fs::now();
+                (attr.atime, attr.mtime, attr.ctime) = (now, now, now);
+            }
+        }
+        Ok(attr)
+    }
+
+    /// Children that are rows, after position `pos`.
+    fn read_rows(&self, pos: u64, emit: &mut dyn FnMut(DirEntry) -> bool) -> Result<bool, Errno> {
+        let (table, in_task) = match &self.node {
+            Node::Root(_) => (root::table(), false),
+            Node::Task(node) => (pid::table(), node.subject.in_task),
+        };
+        for (at, &child) in self.entry()?.children.iter().enumerate() {
+            let next = at as u64 + 3;
+            let Some(entry) = table.get(child) else { continue };
+            if next <= pos || (in_task && pid::only_of_processes(entry.path)) {
+                continue;
+            }
+            let node = match &self.node {
+                Node::Root(_) => Node::Root(child),
+                Node::Task(node) => Node::Task(TaskNode::new(node.subject.clone(), child)),
+            };
+            let name = entry.name.as_bytes().to_vec();
+            if !emit(DirEntry { name, ino: node.ino(), kind: entry.kind(), next }) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn open_row(&self, how: &OpenRequest) -> Result<OwnedFd, Errno> {
+        let view = self.guarded_view(how.tid)?;
+        let writes = how.flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let ino = self.ino();
+        let what = self.what()?;
+        if writes {
+            return match what {
+                What::HostRw => view.open_host(how.flags),
+                What::Sysctl(default) if self.entry()?.mode & 0o200 != 0 => {
+                    self.fs.bodies.keep(ino, how.flags, &view.sysctl(default))
+                }
+                What::Kept(text) => self.fs.bodies.keep(ino, how.flags, text.as_bytes()),
+                What::Refused(errno) => Err(Errno::new(errno)),
+                _ => bail!(EACCES, "not writable"),
+            };
+        }
+        let text = match what {
+            What::Make(make) => make(&view)?,
+            What::Text(text) => text.as_bytes().to_vec(),
+            What::Host | What::HostRw => {
+                return view.open_host(libc::O_RDONLY | how.flags & libc::O_NONBLOCK);
+            }
+            What::HostOr(make) => match make(&view)? {
+                Some(text) => text,
+                None => return view.open_host(libc::O_RDONLY),
+            },
+            What::Net(text) if !view.has_network() => text.as_bytes().to_vec(),
+            What::Net(_) => return view.open_host(libc::O_RDONLY),
+            What::Sysctl(_) | What::Kept(_) if let Some(fd) = self.fs.bodies.kept(ino) => return Ok(fd),
+            What::Sysctl(default) => match view.sysctl_of_spec() {
+                Some(text) => text,
+                None => match view.open_host(libc::O_RDONLY) {
+                    Ok(fd) => return Ok(fd),
+                    Err(_) => default.as_bytes().to_vec(),
+                },
+            },
+            What::Kept(text) => text.as_bytes().to_vec(),
+            What::Ns(_) => Vec::new(),
+            What::Refused(errno) => return Err(Errno::new(errno)),
+            What::Dir | What::Fds | What::FdInfos | What::Tasks => bail!(EISDIR),
+            What::Target(_) | What::Link(_) | What::Magic(_) => bail!(ELOOP),
+        };
+        self.fs.bodies.snapshot(ino, &text)
+    }
+}
+
+impl Inode for ProcInode {
+    fn sb(&self) -> Arc<dyn SuperBlock> {
+        self.fs.clone()
+    }
+
+    fn sb_id(&self) -> SbId {
+        self.fs.id
+    }
+
+    fn ino(&self) -> Ino {
+        self.node.ino()
+    }
+
+    fn kind(&self) -> Kind {
+        match self.task_node() {
+            Some(node) if node.target => Kind::Regular,
+            Some(node) if node.fd.is_some() => fd::kind_of_name(node),
+            _ => self.entry().map_or(Kind::Regular, Entry::kind),
+        }
+    }
+
+    fn attr(&self) -> Result<Attr, Errno> {
+        if let Some(node) = self.task_node() {
+            node.subject.check()?;
+        }
+        let mut attr = self.attr_with_mode(self.mode()?)?;
+        if fd::is_link(self) {
+            attr.size = 64;
+        }
+        Ok(attr)
+    }
+
+    fn perm(&self) -> Result<Attr, Errno> {
+        if let Some(node) = self.task_node() {
+            // proc_fd_permission(): a process may always look at its own.
+            if self.is_fd_dir()
+                && let Some(reader) = self.fs.kernel()?.tasks.get(caller::tid())
+                && reader.tgid == node.subject.process.tgid
+            {
+                return self.attr_with_mode(libc::S_IFDIR | 0o555);
+            }
+        }
+        let mode = match self.task_node() {
+            // No need to ask the host which bits a link has: nobody judges links by them.
+            Some(_) if fd::is_link(self) => libc::S_IFLNK | 0o777,
+            _ => self.mode()?,
+        };
+        self.attr_with_mode(mode)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<InodeRef, Errno> {
+        if self.kind() != Kind::Directory {
+            bail!(ENOTDIR);
+        }
+        match &self.node {
+            Node::Root(row) => {
+                if let Some(child) = root::table().child(*row, name) {
+                    return self.fs.at(Node::Root(child));
+                }
+                if *row != 0 {
+                    bail!(ENOENT);
+                }
+                let pid = number(name)?;
+                let kernel = self.fs.kernel()?;
+                let subject = Subject::find(&kernel, kernel.tasks.host_pid(pid))?;
+                if kernel.tasks.guest_pid(subject.tid) != pid {
+                    bail!(ENOENT, "init goes by 1 alone");
+                }
+                Ok(self.sibling(TaskNode::new(subject, 0)))
+            }
+            Node::Task(node) => {
+                node.subject.check()?;
+                match self.what()? {
+                    What::Fds | What::FdInfos => {
+                        self.guarded_view(caller::tid())?;
+                        let fd = number(name)?;
+                        let node = TaskNode { fd: Some(fd), ..node.clone() };
+                        fd::mode(&node)?;
+                        Ok(self.sibling(node))
+                    }
+                    What::Tasks => {
+                        let kernel = self.fs.kernel()?;
+                        let tid = number(name)?;
+                        let subject = node.subject.thread(kernel.tasks.host_pid(tid))?;
+                        if kernel.tasks.guest_pid(subject.tid) != tid {
+                            bail!(ENOENT);
+                        }
+                        Ok(self.sibling(TaskNode::new(subject, 0)))
+                    }
+                    _ => {
+                        let row = pid::table().child(node.row, name).ok_or(err!(ENOENT))?;
+                        let path = pid::table().get(row).map_or("", |e| e.path);
+                        if node.subject.in_task && pid::only_of_processes(path) {
+                            bail!(ENOENT);
+                        }
+                        Ok(self.sibling(TaskNode::new(node.subject.clone(), row)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn parent(&self) -> Option<InodeRef> {
+        if self.kind() == Kind::Directory { self.alias().map(|(dir, _)| dir) } else { None }
+    }
+
+    fn alias(&self) -> Option<(InodeRef, Vec<u8>)> {
+        let entry = self.entry().ok()?;
+        match &self.node {
+            Node::Root(0) => None,
+            Node::Root(_) => {
+                Some((self.fs.at(Node::Root(entry.parent)).ok()?, entry.name.as_bytes().to_vec()))
+            }
+            Node::Task(node) if node.target => None,
+            Node::Task(node) if node.fd.is_some() => {
+                let dir = self.sibling(TaskNode::new(node.subject.clone(), node.row));
+                Some((dir, node.fd.unwrap_or(0).to_string().into_bytes()))
+            }
+            Node::Task(node) if node.row == 0 => {
+                let kernel = self.fs.kernel().ok()?;
+                let name = kernel.tasks.guest_pid(node.subject.tid).to_string().into_bytes();
+                if !node.subject.in_task {
+                    return Some((self.fs.at(Node::Root(0)).ok()?, name));
+                }
+                let process = node.subject.process.clone();
+                let leader = Subject { tid: process.tgid, process, in_task: false };
+                let row = pid::table().find(b"task")?;
+                Some((self.sibling(TaskNode::new(leader, row)), name))
+            }
+            Node::Task(node) => {
+                let dir = self.sibling(TaskNode::new(node.subject.clone(), entry.parent));
+                Some((dir, entry.name.as_bytes().to_vec()))
+            }
+        }
+    }
+
+    fn readdir(&self, pos: u64, emit: &mut dyn FnMut(DirEntry) -> bool) -> Result<(), Errno> {
+        if self.kind() != Kind::Directory {
+            bail!(ENOTDIR);
+        }
+        if !self.read_rows(pos, emit)? {
+            return Ok(());
+        }
+        let kernel = match self.fs.kernel() {
+            Ok(kernel) => kernel,
+            Err(_) => return Ok(()),
+        };
+        match &self.node {
+            Node::Root(0) => {
+                for tid in all_processes(&kernel) {
+                    let name = kernel.tasks.guest_pid(tid);
+                    let next = FIRST_PROCESS + u64::from(name.unsigned_abs());
+                    if next <= pos {
+                        continue;
+                    }
+                    let Ok(subject) = Subject::find(&kernel, tid) else { continue };
+                    let ino = TaskNode::new(subject, 0).ino();
+                    let entry =
+                        DirEntry { name: name.to_string().into_bytes(), ino, kind: Kind::Directory, next };
+                    if !emit(entry) {
+                        break;
+                    }
+                }
+            }
+            Node::Root(_) => {}
+            Node::Task(node) => {
+                node.subject.check()?;
+                match self.what()? {
+                    What::Fds | What::FdInfos => {
+                        self.guarded_view(caller::tid())?;
+                        let kind = fd::kind_of_name(node);
+                        for fd in numbers_in(&format!("{}/fd", node.subject.host_dir())) {
+                            let next = u64::from(fd.unsigned_abs()) + 3;
+                            let ino = TaskNode { fd: Some(fd), ..node.clone() }.ino();
+                            let name = fd.to_string().into_bytes();
+                            if next > pos && !emit(DirEntry { name, ino, kind, next }) {
+                                break;
+                            }
+                        }
+                    }
+                    What::Tasks => {
+                        let mut tids: Vec<(i32, i32)> = threads(node.subject.process.tgid)
+                            .into_iter()
+                            .map(|tid| (kernel.tasks.guest_pid(tid), tid))
+                            .collect();
+                        tids.sort_unstable();
+                        for (name, tid) in tids {
+                            let next = u64::from(name.unsigned_abs()) + 3;
+                            let subject = Subject { tid, in_task: true, ..node.subject.clone() };
+                            let ino = TaskNode::new(subject, 0).ino();
+                            let name = name.to_string().into_bytes();
+                            if next > pos && !emit(DirEntry { name, ino, kind: Kind::Directory, next }) {
+                                break;
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn readlink(&self) -> Result<Vec<u8>, Errno> {
+        let reader = caller::tid();
+        if let Some(node) = self.task_node()
+            && fd::is_link(self)
+        {
+            let view = self.guarded_view(reader)?;
+            return fd::readlink(&view, node);
+        }
+        match self.what()? {
+            What::Target(text) => Ok(text.as_bytes().to_vec()),
+            What::Link(make) => make(&self.view(reader)?),
+            What::Magic(place) => {
+                let view = self.guarded_view(reader)?;
+                Ok(d_path(&place(&view)?, &view.reader_root()).for_proc())
+            }
+            What::Ns(number) if self.kind() == Kind::Symlink => {
+                self.guarded_view(reader)?;
+                Ok(pid::ns_text(self.entry()?.name, number).into_bytes())
+            }
+            _ => bail!(EINVAL),
+        }
+    }
+
+    fn follow_magic(&self) -> Option<Result<Path, Errno>> {
+        let node = self.task_node()?;
+        let reader = caller::tid();
+        if fd::is_link(self) {
+            return Some(self.guarded_view(reader).and_then(|view| fd::follow(&view, node)));
+        }
+        match self.what().ok()? {
+            What::Magic(place) => Some(self.guarded_view(reader).and_then(|view| place(&view))),
+            What::Ns(_) if !node.target => Some(self.guarded_view(reader).map(|view| {
+                let inode = self.sibling(TaskNode { target: true, ..node.clone() });
+                Path { mnt: view.kernel.mounts.root().mnt, inode }
+            })),
+            _ => None,
+        }
+    }
+
+    fn setattr(&self, set: &SetAttr) -> Result<(), Errno> {
+        // What open(2) with O_TRUNC does to it.
+        let only_size = SetAttr { size: None, ..*set } == SetAttr::default();
+        if only_size { Ok(()) } else { bail!(EPERM) }
+    }
+
+    fn open(&self, how: &OpenRequest) -> Result<Opened, Errno> {
+        if let Some(node) = self.task_node() {
+            if node.fd.is_some() {
+                let view = self.guarded_view(how.tid)?;
+                let text = fd::info(&view, node)?;
+                return self.fs.bodies.snapshot(self.ino(), &text).map(Opened::Fd);
+            }
+        }
+        self.open_row(how).map(Opened::Fd)
+    }
+
+    fn open_body(&self) -> Result<OwnedFd, Errno> {
+        self.open_row(&OpenRequest { flags: libc::O_RDONLY, tid: 0 })
+    }
+}
