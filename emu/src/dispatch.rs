@@ -78,3 +78,9 @@ pub(crate) fn handle(kernel: &Arc<Kernel>, notif: &Notif, door: &Arc<Notificatio
 pub(crate) fn kill(tid: i32) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(tid), nix::sys::signal::Signal::SIGKILL);
 }
+
+/// The handler of a number, for tests that make calls themselves.
+#[cfg(test)]
+pub(crate) fn handler_of(nr: u32) -> Option<fn(&Call) -> SysResult> {
+    HANDLERS.get(nr as usize).copied().flatten()
+}
