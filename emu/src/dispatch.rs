@@ -61,6 +61,7 @@ pub(crate) fn handle(kernel: &Arc<Kernel>, notif: &Notif, door: &Arc<Notificatio
     if task.take_reissue(nr, &args) {
         return door.answer(Ok(Outcome::Continue));
     }
+    crate::vfs::caller::set(tid);
     let call = Call { kernel: kernel.clone(), task, nr, args, instruction_pointer, door: door.clone() };
     let traced = kernel.trace.as_ref().map(|t| t.enter(&call));
     let result = match HANDLERS.get(nr as usize) {
