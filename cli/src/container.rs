@@ -33,7 +33,7 @@ pub(crate) fn supervise(args: &args::Supervise) -> Result<u8, Failure> {
     Ok(supervise::supervise(&args.container_dir, mode, Options::default()))
 }
 
-/// A container's directories; gone when this is dropped.
+/// A container's directories; gone when this is dropped, or when its guardian has ended.
 pub(crate) struct Container {
     pub(crate) spec: Spec,
     /// Keeps the image's files.
@@ -107,7 +107,7 @@ impl Container {
     fn supervisor(&self, out: OwnedFd, trace: Option<OwnedFd>) -> u8 {
         // Without its client this container is nobody's: it ends with it.
         // SAFETY: prctl with a number.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
         // A terminal's ^C is for the client, which passes it on.
         let _ = rustix::process::setsid();
         if let Ok(null) = std::fs::File::open("/dev/null") {
@@ -115,7 +115,7 @@ impl Container {
         }
         let _ = rustix::stdio::dup2_stdout(&out);
         drop(out);
-        supervise::supervise(&self.spec.container_dir, Mode::Run, Options { trace })
+        supervise::supervise(&self.spec.container_dir, Mode::Run, Options { trace, is_temporary: true })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::args::{self, Cli};
 use crate::config::Config;
 use crate::dirs;
 use crate::failure::Failure;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Serves until it is told to end.
@@ -18,7 +19,7 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
             "hosts are specified both as a flag and in the configuration file; use one of the two",
         ));
     }
-    let _data_root = match (&cli.data_root, config.data_root) {
+    let data_root = match (&cli.data_root, config.data_root) {
         (None, Some(root)) => root,
         _ => dirs::data_root(cli)?,
     };
@@ -31,8 +32,43 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
     if sockets.is_empty() {
         sockets.push(run_root.join("carrack.sock"));
     }
-    println!("export DOCKER_HOST=unix://{}", sockets[0].display());
-    Err(Failure::new(125, "the API is not built in yet"))
+    let settings = carrack_api_server::Config {
+        data_root,
+        run_root,
+        hosts: sockets.into_iter().map(carrack_api_server::Host::Unix).collect(),
+        exe: std::env::current_exe().map_err(|e| Failure::doing("this program's path", e))?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::doing("cannot start", e))?;
+    runtime
+        .block_on(async {
+            let shutdown = shutdown().map_err(|e| Failure::doing("signals", e))?;
+            let served = carrack_api_server::serve(settings, shutdown, announce).await;
+            served.map_err(|e| Failure::new(125, e))
+        })
+        .map(|()| 0)
+}
+
+/// Completes at the first SIGINT or SIGTERM.
+fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// The line to copy. Standard output may be closed.
+fn announce(addresses: &[String]) {
+    if let Some(address) = addresses.first() {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "export DOCKER_HOST={address}").and_then(|()| out.flush());
+    }
 }
 
 /// The path of a `unix://` URL.

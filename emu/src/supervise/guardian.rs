@@ -11,7 +11,8 @@ use crate::control::{State, Status};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// Which of the two processes a caller of [`fork`] finds itself in.
@@ -39,12 +40,14 @@ pub(super) fn fork() -> io::Result<Side> {
     }
 }
 
-/// Waits for the supervisor, then removes what it left running. The result is the supervisor's exit code.
-pub(super) fn watch(supervisor: Pid, container_dir: &Path) -> u8 {
+/// Waits for the supervisor, then ends what it left running, and removes `leftovers`. The result is the supervisor's exit
+/// code. SIGTERM, SIGINT and SIGHUP end the container.
+pub(super) fn watch(supervisor: Pid, container_dir: &Path, leftovers: &[PathBuf]) -> u8 {
     // Keep no pipe of the starter's open, nor its terminal.
     // SAFETY: nothing in this process uses a descriptor above 2 any more: what follows opens and closes its own.
     unsafe { libc::close_range(3, u32::MAX, 0) };
     point_at_null(&[0, 1, 2]);
+    kill_on_signals(supervisor);
     let status = loop {
         match rustix::process::waitpid(Some(supervisor), WaitOptions::empty()) {
             Ok(Some((_, status))) => break Some(status),
@@ -53,11 +56,31 @@ pub(super) fn watch(supervisor: Pid, container_dir: &Path) -> u8 {
         }
     };
     sweep();
+    for dir in leftovers {
+        // There is nobody to tell; an empty directory more is no harm.
+        let _ = std::fs::remove_dir_all(dir);
+    }
     let code = status.and_then(WaitStatus::exit_status);
     if code != Some(0) {
         mark_dead(container_dir);
     }
     code.and_then(|c| u8::try_from(c).ok()).unwrap_or(137)
+}
+
+/// Process id of the supervisor, for the signal handler.
+static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
+
+/// Signals that ask the guardian to end kill the supervisor; [`watch`] does the rest.
+fn kill_on_signals(supervisor: Pid) {
+    extern "C" fn handle(_: libc::c_int) {
+        // SAFETY: kill(2) is async-signal-safe; the guardian has not reaped the supervisor while it waits for it.
+        unsafe { libc::kill(SUPERVISOR.load(Ordering::Relaxed), libc::SIGKILL) };
+    }
+    SUPERVISOR.store(supervisor.as_raw_nonzero().get(), Ordering::Relaxed);
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: the handler does nothing but kill(2).
+        unsafe { libc::signal(signal, handle as *const () as libc::sighandler_t) };
+    }
 }
 
 /// Makes descriptors refer to `/dev/null`. Best effort: a host without it has closed descriptors instead.

@@ -57,6 +57,8 @@ pub enum Mode {
 pub struct Options {
     /// Print every notified call here (`carrack trace`).
     pub trace: Option<rustix::fd::OwnedFd>,
+    /// Remove the container's directories when it has ended.
+    pub is_temporary: bool,
 }
 
 /// Why a supervisor could not come up, or a request failed: the control protocol's kinds with a text for people.
@@ -118,7 +120,13 @@ pub fn supervise(container_dir: &Path, mode: Mode, options: Options) -> u8 {
     }
     match guardian::fork() {
         Err(e) => refuse(Failure::host("cannot fork the supervisor", e)),
-        Ok(guardian::Side::Guardian { supervisor }) => guardian::watch(supervisor, container_dir),
+        Ok(guardian::Side::Guardian { supervisor }) => {
+            let leftovers = match options.is_temporary {
+                true => vec![spec.run_dir, spec.container_dir],
+                false => Vec::new(),
+            };
+            guardian::watch(supervisor, container_dir, &leftovers)
+        }
         Ok(guardian::Side::Supervisor) => match supervisor::run(spec, mode, options) {
             Ok(()) => 0,
             Err(failure) => refuse(failure),

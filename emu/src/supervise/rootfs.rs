@@ -8,6 +8,8 @@ use crate::fs::delta::DeltaFs;
 use crate::fs::dev::{Devices, dev_fs};
 use crate::fs::devpts::DevPts;
 use crate::fs::host::HostFs;
+use crate::fs::proc::ProcFs;
+use crate::fs::sys::SysFs;
 use crate::fs::tmp::{TmpFs, TmpOptions};
 use crate::kernel::Kernel;
 use crate::trace::Trace;
@@ -58,18 +60,21 @@ pub(super) fn build(spec: &Spec, options: Options) -> Result<Rootfs, Failure> {
     ids.register(delta.clone());
     let mut builder = Builder { spec, ids, ns, devices, user_mounts: HashSet::new() };
     let terminals = builder.standard()?;
+    let (proc, sys) = builder.kernel_views()?;
     for mount in &spec.mounts {
         builder.user_mount(mount)?;
     }
     builder.name_files()?;
     builder.working_directory()?;
-    builder.cover();
     if spec.rootfs.read_only {
         *builder.ns.root().mnt.flags.write() |= MountFlags::RDONLY;
     }
     let Builder { ids, ns, devices, user_mounts, .. } = builder;
     let trace = options.trace.map(|fd| Trace::new(Box::new(std::fs::File::from(fd))));
     let kernel = Kernel::new(spec.clone(), ns, ids, trace).map_err(|e| Failure::host("the kernel", e))?;
+    proc.attach(&kernel);
+    sys.iter().for_each(|s| s.attach(&kernel));
+    cover(&kernel, &devices);
     let weak = Arc::downgrade(&kernel);
     devices.set_owner_lookup(move |tid| {
         weak.upgrade().and_then(|k| k.tasks.get(tid)).map_or(0, |task| task.cred().fsuid)
@@ -137,14 +142,20 @@ impl Builder<'_> {
             let root = shm.root();
             self.mount(shm, root, "/dev/shm", guarded, "shm")?;
         }
-        for (at, is_needed) in [("/proc", true), ("/sys", false)] {
-            if let Err(e) = paths::make_dirs(&self.ns, at.as_bytes(), 0, 0)
-                && is_needed
-            {
-                return Err(failed(at, e));
-            }
-        }
         Ok(pts)
+    }
+
+    /// /proc and /sys. They learn later which kernel they show.
+    fn kernel_views(&mut self) -> Result<(Arc<ProcFs>, [Arc<SysFs>; 2]), Failure> {
+        let guarded = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        let read_only = if self.spec.privileged { guarded } else { guarded | MountFlags::RDONLY };
+        let proc = ProcFs::new(self.ids.new_sb_id());
+        self.mount(proc.clone(), proc.root(), "/proc", guarded, "proc")?;
+        let sys = SysFs::sysfs(self.ids.new_sb_id());
+        self.mount(sys.clone(), sys.root(), "/sys", read_only, "sysfs")?;
+        let cgroup = SysFs::cgroup2(self.ids.new_sb_id());
+        self.mount(cgroup.clone(), cgroup.root(), "/sys/fs/cgroup", read_only, "cgroup")?;
+        Ok((proc, [sys, cgroup]))
     }
 
     /// A mount of the spec.
@@ -231,27 +242,28 @@ impl Builder<'_> {
         let (uid, gid) = user::resolve(&self.ns, &self.spec.user, &[]).map_or((0, 0), |u| (u.uid, u.gid));
         paths::make_dirs(&self.ns, cwd.as_bytes(), uid, gid).map(drop).map_err(|e| failed(cwd, e))
     }
+}
 
-    /// Masked and read-only paths; those that do not exist need nothing.
-    fn cover(&mut self) {
-        for path in &self.spec.readonly_paths {
-            let Ok(found) = paths::lookup(&self.ns, None, path.as_bytes(), Follow::No) else { continue };
-            let Path { mnt, inode } = found.path().clone();
-            let flags = mnt.flags() | MountFlags::RDONLY;
-            self.ns.attach(mnt.sb.clone(), inode, found.path().clone(), flags, mnt.source.clone());
-        }
-        let null = paths::lookup(&self.ns, None, b"/dev/null", Follow::No);
-        for path in &self.spec.masked_paths {
-            let Ok(found) = paths::lookup(&self.ns, None, path.as_bytes(), Follow::No) else { continue };
-            if found.path().inode.kind() == Kind::Directory {
-                let fs = self.tmpfs(0, 0o555);
-                self.ids.register(fs.clone());
-                let root = fs.root();
-                self.ns.attach(fs, root, found.path().clone(), MountFlags::RDONLY, "tmpfs".into());
-            } else if let Ok(null) = &null {
-                let Path { mnt, inode } = null.path().clone();
-                self.ns.attach(mnt.sb.clone(), inode, found.path().clone(), mnt.flags(), "tmpfs".into());
-            }
+/// Masked and read-only paths; those that do not exist need nothing.
+fn cover(kernel: &Kernel, devices: &Arc<Devices>) {
+    let (ns, spec) = (&kernel.mounts, &kernel.spec);
+    for path in &spec.readonly_paths {
+        let Ok(found) = paths::lookup(ns, None, path.as_bytes(), Follow::No) else { continue };
+        let Path { mnt, inode } = found.path().clone();
+        let flags = mnt.flags() | MountFlags::RDONLY;
+        ns.attach(mnt.sb.clone(), inode, found.path().clone(), flags, mnt.source.clone());
+    }
+    let null = paths::lookup(ns, None, b"/dev/null", Follow::No);
+    for path in &spec.masked_paths {
+        let Ok(found) = paths::lookup(ns, None, path.as_bytes(), Follow::No) else { continue };
+        if found.path().inode.kind() == Kind::Directory {
+            let options = TmpOptions { size: 0, mode: 0o555 };
+            let fs = TmpFs::new(kernel.ids.new_sb_id(), &spec.run_dir, options, devices.clone());
+            kernel.ids.register(fs.clone());
+            ns.attach(fs.clone(), fs.root(), found.path().clone(), MountFlags::RDONLY, "tmpfs".into());
+        } else if let Ok(null) = &null {
+            let Path { mnt, inode } = null.path().clone();
+            ns.attach(mnt.sb.clone(), inode, found.path().clone(), mnt.flags(), "tmpfs".into());
         }
     }
 }
