@@ -135,6 +135,7 @@ enum Token {
     Input(usize),
     Client(usize, usize),
     Listener(usize),
+    Leaving(usize),
 }
 
 pub(super) struct Reactor {
@@ -143,8 +144,10 @@ pub(super) struct Reactor {
     /// The first is init.
     processes: Vec<Process>,
     waiters: Vec<(Option<String>, UnixStream)>,
-    /// Event streams, and clients of ended processes that have not got everything yet.
+    /// Event streams.
     listeners: Vec<Client>,
+    /// Clients of ended processes that have not taken everything yet.
+    leaving: Vec<Client>,
     children: Option<nix::sys::signalfd::SignalFd>,
     guardian: Option<OwnedFd>,
     /// Set when init has ended and everybody was told.
@@ -176,6 +179,7 @@ impl Reactor {
             processes: vec![init],
             waiters: Vec::new(),
             listeners: Vec::new(),
+            leaving: Vec::new(),
             children: None,
             guardian: None,
             ended: false,
@@ -196,7 +200,7 @@ impl Reactor {
     /// Runs until init has ended and everybody attached has been told.
     pub(super) fn run(&mut self) {
         loop {
-            let is_flushed = self.listeners.iter().all(|c| !c.has_queued());
+            let is_flushed = self.listeners.iter().chain(&self.leaving).all(|c| !c.has_queued());
             if self.ended && is_flushed {
                 return;
             }
@@ -261,12 +265,14 @@ impl Reactor {
                 add(Token::Client(p, c), client.fd(), events);
             }
         }
-        for (l, listener) in self.listeners.iter().enumerate() {
-            if listener.has_queued() {
+        let listeners = self.listeners.iter().enumerate().map(|(l, c)| (Token::Listener(l), c));
+        let leaving = self.leaving.iter().enumerate().map(|(l, c)| (Token::Leaving(l), c));
+        for (token, client) in listeners.chain(leaving) {
+            if client.has_queued() {
                 at_most(Duration::from_secs(5));
             }
-            let events = if listener.has_queued() { PollFlags::OUT } else { PollFlags::empty() };
-            add(Token::Listener(l), listener.fd(), events);
+            let events = if client.has_queued() { PollFlags::OUT } else { PollFlags::empty() };
+            add(token, client.fd(), events);
         }
         let timeout =
             timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
@@ -295,13 +301,8 @@ impl Reactor {
             Token::Output(p, s) => self.read_output(p, s),
             Token::Input(p) => self.processes[p].write_input(),
             Token::Client(p, c) => self.processes[p].client_ready(c, events, &mut self.buf),
-            Token::Listener(l) => {
-                let listener = &mut self.listeners[l];
-                listener.flush();
-                if events.intersects(PollFlags::HUP | PollFlags::ERR) {
-                    listener.is_gone = true;
-                }
-            }
+            Token::Listener(l) => self.listeners[l].ready(events),
+            Token::Leaving(l) => self.leaving[l].ready(events),
         }
     }
 
@@ -425,7 +426,7 @@ impl Reactor {
         client.flush();
         init.clients.push(client);
         if init.is_done {
-            init.end_clients(&mut self.listeners);
+            init.end_clients(&mut self.leaving);
         }
     }
 
@@ -489,7 +490,7 @@ impl Reactor {
                     self.supervisor.exec_exited(&id, code);
                     self.handle.publish(Event::ExecDied { id: id.clone(), code });
                     self.answer_waiters(Some(&id), &Reply::Exited { code });
-                    self.processes[p].end_clients(&mut self.listeners);
+                    self.processes[p].end_clients(&mut self.leaving);
                 }
             }
         }
@@ -525,6 +526,7 @@ impl Reactor {
             }
         });
         self.listeners.retain(|l| !l.is_gone && !l.is_stuck());
+        self.leaving.retain(|l| !l.is_gone && !l.is_stuck());
     }
 
     fn finish_init(&mut self, code: i32) {
@@ -547,7 +549,7 @@ impl Reactor {
         self.supervisor.finish(code);
         self.answer_waiters(None, &Reply::Exited { code });
         for process in &mut self.processes {
-            process.end_clients(&mut self.listeners);
+            process.end_clients(&mut self.leaving);
         }
         self.ended = true;
         // The events that were published meanwhile, and requests that came just before the socket was closed.
@@ -609,12 +611,12 @@ impl Process {
         self.is_done = true;
     }
 
-    /// Closes the clients; those that have not taken everything yet are flushed among the `listeners`.
-    fn end_clients(&mut self, listeners: &mut Vec<Client>) {
+    /// Closes the clients; those that have not taken everything yet are flushed among those `leaving`.
+    fn end_clients(&mut self, leaving: &mut Vec<Client>) {
         for mut client in self.clients.drain(..) {
             client.end();
             if !client.is_gone {
-                listeners.push(client);
+                leaving.push(client);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A client that is attached to a process's standard streams, or that waits for events.
 
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -104,6 +105,14 @@ impl Client {
             }
         }
         if self.is_ending && self.queue.is_empty() {
+            self.is_gone = true;
+        }
+    }
+
+    /// What poll said of a connection on which nothing is read.
+    pub(super) fn ready(&mut self, events: PollFlags) {
+        self.flush();
+        if events.intersects(PollFlags::HUP | PollFlags::ERR) {
             self.is_gone = true;
         }
     }
