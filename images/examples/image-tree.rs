@@ -1,4 +1,5 @@
-//! Imports an archive into a store and lists the merged tree: `image-tree STORE [ARCHIVE]`.
+//! Imports an archive into a store (or loads it, if it holds images) and lists the merged tree of an image:
+//! `image-tree STORE [ARCHIVE | NAME]`.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,15 +8,31 @@ use carrack_images::{ImportOptions, Index, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let root = args.next().ok_or("usage: image-tree STORE [ARCHIVE]")?;
+    let root = args.next().ok_or("usage: image-tree STORE [ARCHIVE | NAME]")?;
     let store = Store::open(Path::new(&root))?;
-    if let Some(archive) = args.next() {
-        let start = std::time::Instant::now();
-        let options = ImportOptions { reference: Some("imported".into()), ..ImportOptions::default() };
-        let id = store.import(std::fs::File::open(archive)?, &options, &mut |_| {})?;
-        eprintln!("{id} in {:?}", start.elapsed());
+    let mut name = "imported".to_owned();
+    match args.next() {
+        Some(archive) if Path::new(&archive).is_file() => {
+            let start = std::time::Instant::now();
+            match store.load(std::fs::File::open(&archive)?, &mut |_| {}) {
+                Ok(images) => {
+                    eprintln!("{images:?} in {:?}", start.elapsed());
+                    let image = images.first().ok_or("an archive of no image")?;
+                    name = image.id.to_string();
+                }
+                Err(carrack_images::Error::InvalidArchive(_)) => {
+                    let start = std::time::Instant::now();
+                    let options = ImportOptions { reference: Some(name.clone()), ..ImportOptions::default() };
+                    let id = store.import(std::fs::File::open(&archive)?, &options, &mut |_| {})?;
+                    eprintln!("{id} in {:?}", start.elapsed());
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Some(image) => name = image,
+        None => {}
     }
-    let image = store.resolve("imported")?;
+    let image = store.resolve(&name)?;
     let index = store.open_index(&image)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut todo = vec![(Index::ROOT, Vec::new())];

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -34,8 +34,10 @@ const WAITING_MAX: usize = 150_000;
 pub(crate) struct Bodies<'a> {
     objects: &'a Path,
     objects_fd: OwnedFd,
-    /// The `b` directories of the layers of this import.
-    layers: Vec<(PathBuf, OwnedFd)>,
+    /// The `b` directories of the layers of this import. Only the last one is kept open: an archive may have
+    /// more layers than a process may have files.
+    layers: Vec<PathBuf>,
+    present: Option<OwnedFd>,
     /// Where a body of this import is: (layer, ordinal).
     seen: HashMap<ObjectName, (usize, u64)>,
     /// New bodies that are not in `objects/` yet.
@@ -60,6 +62,7 @@ impl<'a> Bodies<'a> {
             objects,
             objects_fd: open_dir(objects)?,
             layers: Vec::new(),
+            present: None,
             seen: HashMap::new(),
             waiting: Vec::new(),
             no_links: false,
@@ -73,8 +76,8 @@ impl<'a> Bodies<'a> {
     pub(crate) fn begin_layer(&mut self, dir: &Path) -> Result<usize, Error> {
         let b = dir.join("b");
         std::fs::create_dir(&b).context("creating", &b)?;
-        let fd = open_dir(&b)?;
-        self.layers.push((b, fd));
+        self.present = Some(open_dir(&b)?);
+        self.layers.push(b);
         Ok(self.layers.len() - 1)
     }
 
@@ -174,17 +177,17 @@ impl<'a> Bodies<'a> {
 
     /// Body `n` was written before its name was known: if its bytes are known, it becomes a link to them.
     fn settle(&mut self, n: u64, name: ObjectName, size: u64) -> Result<ObjectName, Error> {
-        let (_, dir) = self.layer();
+        let dir = self.layer()?;
         const ASIDE: &str = "written";
         let own = n.to_string();
         rustix::fs::renameat(dir, &own, dir, ASIDE).map_err(|e| self.failed(n, e))?;
         match self.link_known(n, &name, size)? {
             Known::Linked => {
-                let (_, dir) = self.layer();
+                let dir = self.layer()?;
                 rustix::fs::unlinkat(dir, ASIDE, AtFlags::empty()).map_err(|e| self.failed(n, e))?;
             }
             Known::No { replace } => {
-                let (_, dir) = self.layer();
+                let dir = self.layer()?;
                 rustix::fs::renameat(dir, ASIDE, dir, &own).map_err(|e| self.failed(n, e))?;
                 self.is_new(n, name, replace);
             }
@@ -198,11 +201,11 @@ impl<'a> Bodies<'a> {
             return Ok(Known::No { replace: false });
         }
         let own = n.to_string();
-        let (_, dir) = self.layer();
+        let dir = self.layer()?;
         if let Some(&(layer, other)) = self.seen.get(name)
-            && let Some((_, from)) = self.layers.get(layer)
+            && let Some(from) = self.layers.get(layer)
         {
-            match rustix::fs::linkat(from, other.to_string(), dir, &own, AtFlags::empty()) {
+            match rustix::fs::linkat(CWD, from.join(other.to_string()), dir, &own, AtFlags::empty()) {
                 Ok(()) => return Ok(Known::Linked),
                 Err(e) => return self.no_link(n, e),
             }
@@ -244,11 +247,15 @@ impl<'a> Bodies<'a> {
     pub(crate) fn publish(&mut self, stays: impl Fn(usize) -> bool) -> Result<(), Error> {
         rustix::fs::syncfs(&self.objects_fd).context("syncing", self.objects)?;
         self.seen.clear();
+        let mut open: Option<(usize, OwnedFd)> = None;
         for body in std::mem::take(&mut self.waiting) {
             if self.no_links || !stays(body.layer) {
                 continue;
             }
-            let Some((_, dir)) = self.layers.get(body.layer) else { continue };
+            let dir = match open {
+                Some((layer, ref dir)) if layer == body.layer => dir,
+                _ => &open.insert((body.layer, open_dir(&self.layers[body.layer])?)).1,
+            };
             let (own, object) = (body.n.to_string(), body.name.path());
             let link = |to: &str| rustix::fs::linkat(dir, &own, &self.objects_fd, to, AtFlags::empty());
             let result = if body.replace {
@@ -271,20 +278,21 @@ impl<'a> Bodies<'a> {
         Ok(())
     }
 
-    fn layer(&self) -> (&Path, &OwnedFd) {
-        let (path, fd) = &self.layers[self.layers.len() - 1];
-        (path, fd)
+    /// The present layer's `b`.
+    fn layer(&self) -> Result<&OwnedFd, Error> {
+        self.present.as_ref().ok_or_else(|| Error::Corrupt("a body of no layer".into()))
     }
 
     fn create(&self, n: u64) -> Result<File, Error> {
-        let (_, dir) = self.layer();
+        let dir = self.layer()?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(dir, n.to_string(), flags, Mode::RUSR | Mode::WUSR);
         Ok(File::from(file.map_err(|e| self.failed(n, e))?))
     }
 
     fn failed(&self, n: u64, error: impl Into<io::Error>) -> Error {
-        Error::io("writing", &self.layer().0.join(n.to_string()), error)
+        let dir = self.layers.last().map_or(self.objects, PathBuf::as_path);
+        Error::io("writing", &dir.join(n.to_string()), error)
     }
 }
 

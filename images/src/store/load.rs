@@ -6,8 +6,9 @@
 //! - OCI image layout: `index.json` leads by digests through `blobs/` to manifests.
 //!
 //! What leads to the layers may come behind them, so each file is told by its first bytes when it comes by:
-//! an archive, compressed or not, is unpacked at once as a layer that nobody asked for yet; everything else
-//! is kept in memory if it is as small as JSON should be. At the end layers that no image has are dropped.
+//! an archive, compressed or not, in a place where layers are, is unpacked at once as a layer that nobody
+//! asked for yet; everything else is kept in memory if it is as small as JSON should be. At the end layers
+//! that no image has are dropped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
@@ -29,6 +30,8 @@ use crate::tar::{Entry, Kind, Reader};
 const JSON_MAX: u64 = 8 << 20;
 /// All of them together.
 const JSON_TOTAL_MAX: u64 = 64 << 20;
+/// Most layers of an archive, whoever has them.
+const LAYERS_MAX: usize = 20_000;
 /// Links followed to a file, and indexes within indexes.
 const DEPTH_MAX: usize = 8;
 
@@ -152,6 +155,10 @@ impl Store {
             let mut data = Peek::new(Data(&mut tar), SNIFF_LEN).map_err(Error::reading)?;
             match sniff(data.head()) {
                 Format::Other => archive.keep_file(&path, &entry, digest, data)?,
+                _ if !may_be_layer(&path) => {}
+                _ if archive.layers.len() >= LAYERS_MAX => {
+                    return Err(Error::InvalidArchive(format!("more than {LAYERS_MAX} layers")));
+                }
                 Format::Xz | Format::Bzip2 => {
                     let why =
                         format!("{} is compressed with xz or bzip2, which is not supported", show(&path));
@@ -478,6 +485,12 @@ impl Descriptor {
         let name = self.annotation("org.opencontainers.image.ref.name").filter(|n| n.contains([':', '/']));
         Ok(name.and_then(|n| super::tag_reference(n).ok()).into_iter().collect())
     }
+}
+
+/// All writers call layers blobs or say `.tar` (`layer.tar`, `<digest>.tar.gz`). Without this a root file
+/// system given to `docker load` would be searched for layers first.
+fn may_be_layer(path: &[u8]) -> bool {
+    path.starts_with(b"blobs/") || path.windows(4).any(|w| w == b".tar")
 }
 
 /// The hex digest that a path in `blobs/sha256/` is named by.

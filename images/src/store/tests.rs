@@ -515,13 +515,16 @@ fn archives_whose_parts_do_not_fit_are_refused() {
     let layer = tar(&[file("a", "1")]);
     let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", "1".repeat(64))]}}).to_string();
     check(&tar(&[plain("[]"), file("c", &config)]), "layers length mismatch: expected 1, got 0");
-    check(&tar(&[plain("[\"l\"]"), file("c", &config)]), "l is missing");
-    check(&tar(&[plain("[\"l\"]"), file("c", &config), file("l", &layer)]), "invalid diffID for layer 0");
+    check(&tar(&[plain("[\"l.tar\"]"), file("c", &config)]), "l.tar is missing");
     check(
-        &tar(&[plain("[\"l\"]"), file("c", &config), symlink("l", "m"), symlink("m", "l")]),
-        "l is missing",
+        &tar(&[plain("[\"l.tar\"]"), file("c", &config), file("l.tar", &layer)]),
+        "invalid diffID for layer 0",
     );
-    check(&tar(&[plain("[\"l\"]"), file("c", &config), file("l", b"BZh9....")]), "bzip2");
+    check(
+        &tar(&[plain("[\"l.tar\"]"), file("c", &config), symlink("l.tar", "m"), symlink("m", "l.tar")]),
+        "l.tar is missing",
+    );
+    check(&tar(&[plain("[\"l.tar\"]"), file("c", &config), file("l.tar", b"BZh9....")]), "bzip2");
     check(&tar(&[plain("[]"), file("c", "[1]")]), "not an object");
     check(&tar(&[plain("[]"), file("c", r#"{"rootfs":{"diff_ids":["../../x"]}}"#)]), "no sha256 digest");
     check(&tar(&[plain("[]"), file("c", r#"{"os":"windows"}"#)]), "cannot be used on this platform");
