@@ -213,7 +213,12 @@ impl Scene {
             fs::write(root.join(name), text)?;
             fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode))?;
         }
-        for library in ["/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"] {
+        for library in [
+            "/lib64/ld-linux-x86-64.so.2",
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            // Loaded by pthread_cancel.
+            "/lib/x86_64-linux-gnu/libgcc_s.so.1",
+        ] {
             let to = root.join(&library[1..]);
             fs::copy(library, &to).with_context(|| format!("cannot copy {library}"))?;
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
