@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,7 +37,9 @@ impl Bed {
         let mut directory = tempfile::Builder::new().prefix(&prefix).tempdir_in("/tmp")?;
         directory.disable_cleanup(args.keep);
         let ids = if is_root() {
-            let id = 20_000 + std::process::id() % 30_000;
+            // Every bed has a user of its own, so that each sees and ends only its own processes.
+            static BEDS: AtomicU32 = AtomicU32::new(0);
+            let id = 20_000 + (std::process::id() * 8 + BEDS.fetch_add(1, Ordering::Relaxed)) % 40_000;
             (id, id)
         } else {
             (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())

@@ -112,7 +112,7 @@ fn daemon_memory(cx: &Cx) -> u64 {
 
 fn filters_both_ways(cx: &Cx) -> Result<()> {
     let name = cx.own("f");
-    cx.docker(&["create", "--name", &name, "-l", "e2e.filter=yes", "-l", "two=2", BASE])?.good()?;
+    cx.docker(&["create", "--name", &name, "-l", "e2e.filter=yes", "-l", "two=2", BASE, "true"])?.good()?;
     let list = |filters: &str| -> Result<usize> {
         let encoded: String = filters.bytes().map(|b| format!("%{b:02x}")).collect();
         let response = request(cx, "GET", &format!("/containers/json?all=1&filters={encoded}"), "")?;
@@ -236,7 +236,7 @@ fn half_open_connections(cx: &Cx) -> Result<()> {
 
 fn double_slashes(cx: &Cx) -> Result<()> {
     let name = cx.own("s");
-    cx.docker(&["create", "--name", &name, BASE])?.good()?;
+    cx.docker(&["create", "--name", &name, BASE, "true"])?.good()?;
     let response = request(cx, "GET", &format!("/containers//{name}/json"), "")?;
     ensure!(response.status == 200, "{response:?}");
     Ok(())

@@ -32,7 +32,9 @@ fn names(cx: &Cx, image: &str) -> Result<Vec<String>> {
     cx.docker(&["rmi", image])?.good()?;
     let mut names = Vec::new();
     for entry in tar::Archive::new(out.stdout.as_slice()).entries()? {
-        names.push(entry?.path()?.to_string_lossy().trim_start_matches("./").to_owned());
+        names.push(
+            entry?.path()?.to_string_lossy().trim_start_matches('/').trim_start_matches("./").to_owned(),
+        );
     }
     Ok(names)
 }

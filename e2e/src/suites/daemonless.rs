@@ -57,7 +57,8 @@ fn run_options(cx: &Cx) -> Result<()> {
 fn run_exit_codes(cx: &Cx) -> Result<()> {
     let data = data(cx);
     cx.carrack(&["run", "--data-root", &data, BASE, "--", "sh", "-c", "exit 33"])?.code(33)?;
-    cx.carrack(&["run", "--data-root", &data, BASE, "--", "sh", "-c", "kill -9 $$"])?.code(137)?;
+    cx.carrack(&["run", "--data-root", &data, BASE, "--", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"])?
+        .code(137)?;
     cx.carrack(&["run", "--data-root", &data, BASE, "--", "nosuch"])?
         .fails(127, "executable file not found")?;
     cx.carrack(&["run", "--data-root", &data, BASE, "--", "/etc"])?.code(126)?;

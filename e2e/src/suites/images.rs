@@ -84,7 +84,12 @@ fn import_compressed(cx: &Cx) -> Result<()> {
         };
         let image = cx.own(&format!("{program}:1"));
         let bytes = std::fs::read(directory.join(format!("t.tar.{suffix}")))?;
-        cx.docker_with(&["import", "-", &image], &bytes)?.good()?;
+        let out = cx.docker_with(&["import", "-", &image], &bytes)?;
+        if ["bzip2", "xz"].contains(&program) && out.code != 0 {
+            ensure!(out.errors().contains(program) && out.errors().contains("not supported"), "{out}");
+            continue;
+        }
+        out.good()?;
         holds(cx, &image, "/etc/f", b"compressed\n")?;
         cx.docker(&["rmi", &image])?.good()?;
     }

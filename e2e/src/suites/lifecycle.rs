@@ -100,7 +100,7 @@ fn rename_container(cx: &Cx) -> Result<()> {
     cx.docker(&["inspect", &a])?.fails(1, "No such object")?;
     let c = sleeper(cx, "c")?;
     cx.docker(&["rename", &c, &b])?.fails(1, "is already in use by container")?;
-    cx.docker(&["rename", &c, "-bad"])?.code(1)?;
+    cx.docker(&["rename", &c, "_bad"])?.code(1)?;
     Ok(())
 }
 
@@ -347,7 +347,7 @@ fn copy_before_start(cx: &Cx) -> Result<()> {
 fn copy_special(cx: &Cx) -> Result<()> {
     let name = sleeper(cx, "c")?;
     let directory = cx.directory(&[])?;
-    cx.docker(&["exec", &name, "sh", "-c", "cd /srv; echo s > suid; chmod 4755 suid; mkdir sticky; chmod 1777 sticky; ln -s /etc/passwd abs; ln -s ../../../../etc up; chown 12:34 suid; mkfifo p"])?.good()?;
+    cx.docker(&["exec", &name, "sh", "-c", "cd /srv; echo s > suid; chown 12:34 suid; chmod 4755 suid; mkdir sticky; chmod 1777 sticky; ln -s /etc/passwd abs; ln -s ../../../../etc up; mkfifo p"])?.good()?;
     let out = cx.docker(&["cp", &format!("{name}:/srv/."), "-"])?;
     out.good()?;
     cx.docker_with(
