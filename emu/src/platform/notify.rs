@@ -214,14 +214,14 @@ impl Notification {
             }
             Ok(Outcome::Value(v)) => seccomp::answer_value(fd, self.id, v),
             Ok(Outcome::Continue) => seccomp::answer_continue(fd, self.id),
-            Ok(Outcome::Fd { fd: new, cloexec }) => match seccomp::add_fd(fd, self.id, &new, cloexec, true) {
+            // In two steps, because our own copy has to be closed before the caller goes on: it may close its descriptor
+            // at once and expect what the last close brings (a hang-up, a lock released, a program that can be run).
+            Ok(Outcome::Fd { fd: new, cloexec }) => match seccomp::add_fd(fd, self.id, &new, cloexec, false) {
+                Ok(n) => {
+                    drop(new);
+                    seccomp::answer_value(fd, self.id, i64::from(n))
+                }
                 Err(SendError::TableFull) => seccomp::answer_error(fd, self.id, err!(EMFILE)),
-                // ADDFD with SEND came with Linux 5.14: before it, two steps.
-                Err(SendError::Other(libc::EINVAL)) => match seccomp::add_fd(fd, self.id, &new, cloexec, false) {
-                    Ok(n) => seccomp::answer_value(fd, self.id, i64::from(n)),
-                    Err(SendError::TableFull) => seccomp::answer_error(fd, self.id, err!(EMFILE)),
-                    Err(e) => Err(e),
-                },
                 // An O_PATH descriptor: ADDFD refuses it.
                 Err(SendError::Other(libc::EBADF)) => {
                     let given = self.tree.kernel.tasks.get(self.tid).ok_or(err!(ESRCH)).and_then(|task| {
@@ -232,7 +232,7 @@ impl Notification {
                         _ => Ok(()),
                     }
                 }
-                other => other.map(drop),
+                Err(e) => Err(e),
             },
             Err(e) => seccomp::answer_error(fd, self.id, e),
         };

@@ -269,6 +269,11 @@ pub trait Inode: Send + Sync + Any + std::fmt::Debug {
         None
     }
 
+    /// Where an unlinked inode was found last, for `/proc/PID/fd` and its like; `None` where that is not remembered.
+    fn last_alias(&self) -> Option<(InodeRef, Vec<u8>)> {
+        None
+    }
+
     /// Entries after position `pos` (0: from the start), without `.` and `..`, until `emit` returns false.
     /// Positions are stable: an entry that stays is never skipped or repeated when others come and go. Positions 1 and 2
     /// belong to `.` and `..`, which the caller makes; a file system's own `next` values are ≥ 3.
@@ -285,6 +290,9 @@ pub trait Inode: Send + Sync + Any + std::fmt::Debug {
     fn tmpfile(&self, _mode: u32, _uid: u32, _gid: u32) -> Result<InodeRef, Errno> {
         bail!(EOPNOTSUPP)
     }
+
+    /// This inode, just made by [`tmpfile`](Inode::tmpfile), never gets a name (O_EXCL).
+    fn forbid_names(&self) {}
 
     /// A further name for `target`, which is of the same superblock (the caller gives EXDEV).
     fn link(&self, _name: &[u8], _target: &InodeRef) -> Result<(), Errno> {

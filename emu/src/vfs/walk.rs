@@ -73,10 +73,16 @@ impl Parent {
     pub fn target_if_any(&self) -> Result<Option<InodeRef>, Errno> {
         match self.target() {
             Ok(inode) => Ok(Some(inode)),
-            Err(e) if e.code() == libc::ENOENT => Ok(None),
+            Err(e) if e.code() == libc::ENOENT && !absence_is_final(&self.dir.inode) => Ok(None),
             Err(e) => Err(e),
         }
     }
+}
+
+/// Whether a name that is not in `dir` cannot be made there, before anything else is looked at: Linux's proc answers such
+/// look-ups with an error, not with a negative dentry.
+pub(crate) fn absence_is_final(dir: &InodeRef) -> bool {
+    dir.sb().fstype() == "proc"
 }
 
 fn lookup_name(dir: &Path, name: &[u8]) -> Result<InodeRef, Errno> {
@@ -465,11 +471,15 @@ pub fn d_path(path: &Path, root: &Path) -> DPath {
                 }
                 at = next;
             }
-            None => {
-                deleted = !at.is_mount_root();
-                // A removed directory still knows where it was; everything else at the top is outside of `root`.
-                unreachable = !deleted;
+            None if at.is_mount_root() => {
+                unreachable = true;
                 break;
+            }
+            None => {
+                deleted = true;
+                let Some((dir, name)) = at.inode.last_alias() else { break };
+                names.push(name);
+                at = Path { mnt: at.mnt.clone(), inode: dir };
             }
         }
         if names.len() > 4096 {

@@ -89,6 +89,12 @@ impl<B: Backing> Inode for TreeInode<B> {
         Some((self.tree.handle(&state, dir).ok()?, name.to_vec()))
     }
 
+    fn last_alias(&self) -> Option<(InodeRef, Vec<u8>)> {
+        let state = self.tree.state.read();
+        let (dir, name) = state.nodes.get(&self.ino)?.alias.clone()?;
+        Some((self.tree.handle(&state, dir).ok()?, name.to_vec()))
+    }
+
     fn readdir(&self, pos: u64, emit: &mut dyn FnMut(DirEntry) -> bool) -> Result<(), Errno> {
         self.directory()?;
         self.tree.read_dir(self.ino, pos, emit)
@@ -108,6 +114,12 @@ impl<B: Backing> Inode for TreeInode<B> {
 
     fn tmpfile(&self, mode: u32, uid: u32, gid: u32) -> Result<InodeRef, Errno> {
         self.tree.tmpfile_in(self.ino, mode, uid, gid)
+    }
+
+    fn forbid_names(&self) {
+        if let Some(node) = self.tree.state.write().nodes.get_mut(&self.ino) {
+            node.linkable = false;
+        }
     }
 
     fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {

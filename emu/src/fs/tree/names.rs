@@ -140,8 +140,10 @@ impl<B: Backing> Tree<B> {
             }
             self.drop_name(&mut state, ino)?;
             state.put(self.lower(), dir, name, None)?;
-            if directory && let Some(node) = state.nodes.get_mut(&ino) {
-                // `..` of a removed directory still leads up.
+            if let Some(node) = state.nodes.get_mut(&ino)
+                && node.meta.nlink == 0
+            {
+                // `..` of a removed directory still leads up, and whoever has a removed file open may ask for its name.
                 node.alias = Some((dir, Name::from(name)));
             }
             let touched =
