@@ -2,7 +2,7 @@
 //!
 //! [`tree`] is the common part of everything whose names live in the supervisor's memory: [`delta`] (the root file system:
 //! an image below, a journal beside), [`tmp`] (nothing but memory) and [`dev`]. [`devpts`] lists terminals, [`host`] shows
-//! directories of the host.
+//! directories of the host, [`proc`] and [`sys`] show what the kernel knows.
 
 pub mod delta;
 pub mod dev;

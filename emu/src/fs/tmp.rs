@@ -10,7 +10,7 @@
 //! the limit). It is looked at when a file is opened for writing or truncated: ENOSPC when all bodies together have
 //! reached it. A file that is open can grow past it; statfs(2) shows no room then.
 
-use super::delta::{placeholder_path, socket_path, timestamps};
+use super::delta::{socket_path, timestamps};
 use super::dev::{Devices, node_of_host_path};
 use super::tree::lower::Nothing;
 use super::tree::node::State;
@@ -133,6 +133,11 @@ impl TmpBacking {
         used.1
     }
 
+    /// Where a body is that is no memfd, and every FIFO. The name says which inode it is.
+    fn path_of(&self, ino: Ino) -> PathBuf {
+        self.run_dir.join("p").join(format!("{}-{ino}", self.id.0))
+    }
+
     fn check_room(&self) -> Result<(), Errno> {
         if self.used() >= self.limit { bail!(ENOSPC) } else { Ok(()) }
     }
@@ -140,7 +145,7 @@ impl TmpBacking {
     /// A body as a file, where there are no descriptors for memfds.
     fn create_file(&self, ino: Ino) -> Result<(), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        rustix::fs::open(self.placeholder(ino), flags, Mode::from_raw_mode(0o600)).map(drop).map_err(host)
+        rustix::fs::open(self.path_of(ino), flags, Mode::from_raw_mode(0o600)).map(drop).map_err(host)
     }
 }
 
@@ -206,7 +211,7 @@ impl Backing for TmpBacking {
                 rustix::fs::open(path, flags, Mode::empty()).map_err(host)
             }
             None => {
-                rustix::fs::open(self.placeholder(ino), flags | OFlags::NOFOLLOW, Mode::empty()).map_err(host)
+                rustix::fs::open(self.path_of(ino), flags | OFlags::NOFOLLOW, Mode::empty()).map_err(host)
             }
         }
     }
@@ -214,7 +219,7 @@ impl Backing for TmpBacking {
     fn stat(&self, ino: Ino) -> Result<BodyStat, Errno> {
         let stat = match self.body(ino) {
             Some(fd) => rustix::fs::fstat(&*fd),
-            None => rustix::fs::lstat(self.placeholder(ino)),
+            None => rustix::fs::lstat(self.path_of(ino)),
         };
         stat.map(BodyStat::from).map_err(host)
     }
@@ -243,7 +248,7 @@ impl Backing for TmpBacking {
         } else {
             drop(bodies);
             // A file in a memfd's place, a FIFO or a socket.
-            let _ = std::fs::remove_file(self.placeholder(ino));
+            let _ = std::fs::remove_file(self.path_of(ino));
             let _ = std::fs::remove_file(self.socket(ino));
         }
     }
@@ -254,7 +259,7 @@ impl Backing for TmpBacking {
     }
 
     fn fifo(&self, ino: Ino) -> Result<PathBuf, Errno> {
-        let path = self.placeholder(ino);
+        let path = self.path_of(ino);
         let kind = rustix::fs::FileType::Fifo;
         match rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::from_raw_mode(0o600), 0) {
             Ok(()) | Err(HostErrno::EXIST) => Ok(path),
@@ -264,10 +269,6 @@ impl Backing for TmpBacking {
 
     fn socket(&self, ino: Ino) -> PathBuf {
         socket_path(&self.run_dir, self.id, ino)
-    }
-
-    fn placeholder(&self, ino: Ino) -> PathBuf {
-        placeholder_path(&self.run_dir, self.id, ino)
     }
 
     fn inode_of_host(&self, name: &HostName<'_>) -> Option<Ino> {

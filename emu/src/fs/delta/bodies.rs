@@ -65,7 +65,8 @@ impl DeltaBacking {
 
 /// Opens a name of ours. EIO when it is not there: metadata says it is.
 fn open_body(dir: impl AsFd, name: &str, flags: i32) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::from_bits_retain(flags as u32) | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // No O_NOFOLLOW: the guest would see it in F_GETFL, and nobody but us makes names here.
+    let flags = OFlags::from_bits_retain(flags as u32) | OFlags::CLOEXEC;
     rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(|e| match e {
         HostErrno::NOENT => err!(EIO, "a body is missing"),
         e => host(e),
@@ -154,10 +155,6 @@ impl Backing for DeltaBacking {
         socket_path(&self.run_dir, self.id, ino)
     }
 
-    fn placeholder(&self, ino: Ino) -> PathBuf {
-        placeholder_path(&self.run_dir, self.id, ino)
-    }
-
     fn inode_of_host(&self, name: &HostName<'_>) -> Option<Ino> {
         match name {
             HostName::DeltaBody(ino) => Some(*ino),
@@ -177,11 +174,6 @@ impl Backing for DeltaBacking {
 /// `<run dir>/s/<sb>-<ino>`.
 pub(crate) fn socket_path(run_dir: &Path, id: SbId, ino: Ino) -> PathBuf {
     run_dir.join("s").join(format!("{}-{ino}", id.0))
-}
-
-/// `<run dir>/p/<sb>-<ino>`.
-pub(crate) fn placeholder_path(run_dir: &Path, id: SbId, ino: Ino) -> PathBuf {
-    run_dir.join("p").join(format!("{}-{ino}", id.0))
 }
 
 pub(crate) fn timestamps(atime: Option<Timespec>, mtime: Option<Timespec>) -> Timestamps {

@@ -13,9 +13,11 @@
 mod bodies;
 mod changes;
 mod journal;
+#[cfg(test)]
+mod tests;
 
 pub use bodies::{DeltaBacking, ImageBodies};
-pub(crate) use bodies::{placeholder_path, socket_path, timestamps};
+pub(crate) use bodies::{socket_path, timestamps};
 
 use super::dev::Devices;
 use super::tree::lower::{Lower, Nothing};

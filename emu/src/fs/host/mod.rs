@@ -13,6 +13,8 @@
 mod handle;
 mod inode;
 mod sidecar;
+#[cfg(test)]
+mod tests;
 
 use crate::errno::{Errno, host};
 use crate::vfs::{HostName, Ino, InodeRef, Kind, SbId, StatFs, SuperBlock};

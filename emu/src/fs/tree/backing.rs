@@ -66,8 +66,6 @@ pub trait Backing: Send + Sync + std::fmt::Debug + 'static {
     fn fifo(&self, ino: Ino) -> Result<PathBuf, Errno>;
     /// Where the host socket of an inode is, or will be.
     fn socket(&self, ino: Ino) -> PathBuf;
-    /// Where a placeholder of the inode is when a guest opened it.
-    fn placeholder(&self, ino: Ino) -> PathBuf;
     /// Host file behind a name, as far as it is a body of this tree's own.
     fn inode_of_host(&self, _name: &HostName<'_>) -> Option<Ino> {
         None

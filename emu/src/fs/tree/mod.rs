@@ -21,12 +21,16 @@ pub mod backing;
 mod inode;
 mod lease;
 pub mod lower;
+#[cfg(test)]
+mod model;
 mod names;
 pub(crate) mod node;
 mod open;
 mod orphan;
 pub mod record;
 mod rename;
+#[cfg(test)]
+mod tests;
 mod xattr;
 
 pub use backing::{Backing, BodyStat};
@@ -129,6 +133,14 @@ impl<B: Backing> Tree<B> {
             sink.snapshot(&mut record::snapshot(&state, self.lower()))?;
         }
         Ok(())
+    }
+
+    /// The same, whether it pays or not.
+    #[cfg(test)]
+    pub(crate) fn snapshot_now(&self) {
+        let state = self.state.read();
+        let sink = self.backing.sink().expect("a journal");
+        sink.snapshot(&mut record::snapshot(&state, self.lower())).expect("a snapshot");
     }
 
     fn read_link(&self, ino: Ino) -> Result<Vec<u8>, Errno> {

@@ -14,7 +14,6 @@ pub(crate) const SWEEP_MIN: usize = 64;
 enum Holders {
     None,
     OfBody,
-    OfPlaceholder,
     Unknown,
 }
 
@@ -24,8 +23,8 @@ fn holders(node: &Node) -> Holders {
         // A descriptor on the image's body says which inode it is of as long as the image lives.
         (Kind::Regular, _) => Holders::None,
         (Kind::Fifo, _) if node.opened => Holders::Unknown,
-        (Kind::Fifo, _) => Holders::None,
-        _ => Holders::OfPlaceholder,
+        // Everything else is opened as a placeholder, which holds a handle.
+        _ => Holders::None,
     }
 }
 
@@ -37,8 +36,8 @@ impl<B: Backing> Tree<B> {
         }
     }
 
-    /// Forgets every orphan that nobody can have open, and removes its body: no handle exists, no placeholder was made for
-    /// it, and the host says that nobody but us has the body open.
+    /// Forgets every orphan that nobody can have open, and removes its body: no handle exists, and the host says that
+    /// nobody but us has the body open.
     pub fn sweep(&self) {
         let candidates: Vec<(Ino, Holders)> = {
             let state = self.state.read();
@@ -52,7 +51,6 @@ impl<B: Backing> Tree<B> {
             Holders::None => false,
             Holders::Unknown => true,
             Holders::OfBody => self.backing.in_use(ino),
-            Holders::OfPlaceholder => self.backing.placeholder(ino).exists(),
         };
         let gone: Vec<Ino> =
             candidates.into_iter().filter(|(ino, h)| !held(*ino, *h)).map(|(ino, _)| ino).collect();
