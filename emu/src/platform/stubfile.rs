@@ -25,11 +25,6 @@ impl StubFile {
         Ok(StubFile { file, dev: stat.st_dev, ino: stat.st_ino })
     }
 
-    /// The host's `st_dev` and `st_ino`.
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        (self.dev, self.ino)
-    }
-
     /// Whether `tgid` executes the stub now. The path of /proc names nothing that a guest could replace.
     pub(crate) fn is_running_in(&self, tgid: i32) -> bool {
         rustix::fs::stat(format!("/proc/{tgid}/exe")).is_ok_and(|s| s.st_dev == self.dev && s.st_ino == self.ino)

@@ -12,6 +12,7 @@ use crate::errno::{Errno, host};
 use crate::platform::fds;
 use rustix::fs::{Mode, OFlags};
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
@@ -42,7 +43,7 @@ pub fn place(tid: i32, fd: i32, name: Vec<u8>) -> Result<Path, Errno> {
         // Whoever could hold the descriptor may open it again: the host's owners mean nothing here.
         uid: 0,
         gid: 0,
-        mode: st.st_mode & libc::S_IFMT | 0o666,
+        mode: st.st_mode & (libc::S_IFMT | 0o111) | 0o666,
         ..attr_of_host(&st)
     };
     let inode = Arc::new(AnonInode { tid, fd, name, dev: st.st_dev, attr });
@@ -128,6 +129,21 @@ impl Inode for AnonInode {
         }
         let flags = OFlags::from_bits_retain(flags as u32) | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty()).map(Opened::Fd).map_err(host)
+    }
+
+    fn open_body(&self) -> Result<OwnedFd, Errno> {
+        self.body()
+    }
+}
+
+impl AnonInode {
+    fn body(&self) -> Result<OwnedFd, Errno> {
+        // A program in a memfd. Files of the host's are no programs for a guest.
+        if self.kind() != Kind::Regular || !self.name.starts_with(b"/memfd:") {
+            bail!(EACCES);
+        }
+        let path = PathBuf::from(format!("/proc/{}/fd/{}", self.tid, self.fd));
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(host)
     }
 }
 

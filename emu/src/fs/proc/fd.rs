@@ -9,7 +9,7 @@ use super::view::{View, What};
 use crate::err;
 use crate::errno::Errno;
 use crate::vfs::ids::OpenFile;
-use crate::vfs::{Kind, Path, d_path};
+use crate::vfs::{Kind, Path};
 
 /// The host's link of a descriptor.
 fn host_link(node: &TaskNode) -> String {
@@ -52,7 +52,7 @@ fn is_harmless(name: &[u8]) -> bool {
 
 pub(super) fn readlink(view: &View<'_>, node: &TaskNode) -> Result<Vec<u8>, Errno> {
     match open_file(view, node)? {
-        OpenFile::Vfs(path) => Ok(d_path(&path, &view.reader_root()).for_proc()),
+        OpenFile::Vfs(path) => Ok(view.text_of(&path)),
         OpenFile::Anonymous { name } if is_harmless(&name) => Ok(name),
         OpenFile::Anonymous { .. } => Ok(b"(unreachable)".to_vec()),
     }

@@ -6,8 +6,8 @@ use super::view::{View, What};
 use super::{ProcFs, fd, number, pid, root};
 use crate::errno::Errno;
 use crate::vfs::{
-    Attr, DirEntry, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, Path, SbId, SetAttr, SuperBlock, caller,
-    d_path,
+    Attr, CreateKind, DirEntry, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, Path, SbId, SetAttr,
+    SuperBlock, caller,
 };
 use crate::{bail, err};
 use std::any::Any;
@@ -173,6 +173,11 @@ impl ProcInode {
         Arc::new(ProcInode { fs: self.fs.clone(), node: Node::Task(node) })
     }
 
+    /// What a link in `ns` leads to.
+    fn is_namespace(&self) -> bool {
+        self.task_node().is_some_and(|n| n.target)
+    }
+
     fn mode(&self) -> Result<u32, Errno> {
         match self.task_node() {
             Some(node) if node.target => Ok(libc::S_IFREG | 0o444),
@@ -193,11 +198,6 @@ impl ProcInode {
         match &self.node {
             Node::Root(row) => {
                 attr.nlink = root::table().nlink(*row);
-                if *row == 0
-                    && let Ok(kernel) = self.fs.kernel()
-                {
-                    attr.nlink += u32::try_from(kernel.tasks.processes().len()).unwrap_or(0);
-                }
             }
             Node::Task(node) => {
                 let kernel = self.fs.kernel()?;
@@ -212,6 +212,15 @@ impl ProcInode {
         Ok(attr)
     }
 
+    /// Whether a row is there: processes and threads do not have all the same.
+    fn shows(&self, in_task: bool, path: &str) -> bool {
+        match &self.node {
+            Node::Root(_) => true,
+            Node::Task(_) if in_task => !pid::only_of_processes(path),
+            Node::Task(_) => !pid::only_of_threads(path),
+        }
+    }
+
     /// Children that are rows, after position `pos`.
     fn read_rows(&self, pos: u64, emit: &mut dyn FnMut(DirEntry) -> bool) -> Result<bool, Errno> {
         let (table, in_task) = match &self.node {
@@ -221,7 +230,7 @@ impl ProcInode {
         for (at, &child) in self.entry()?.children.iter().enumerate() {
             let next = at as u64 + 3;
             let Some(entry) = table.get(child) else { continue };
-            if next <= pos || (in_task && pid::only_of_processes(entry.path)) {
+            if next <= pos || !self.shows(in_task, entry.path) {
                 continue;
             }
             let node = match &self.node {
@@ -253,7 +262,7 @@ impl ProcInode {
             };
         }
         let text = match what {
-            What::Make(make) => make(&view)?,
+            What::Make(make) | What::Edit(make) => make(&view)?,
             What::Text(text) => text.as_bytes().to_vec(),
             What::Host | What::HostRw => {
                 return view.open_host(libc::O_RDONLY | how.flags & libc::O_NONBLOCK);
@@ -279,6 +288,18 @@ impl ProcInode {
             What::Target(_) | What::Link(_) | What::Magic(_) => bail!(ELOOP),
         };
         self.fs.bodies.snapshot(ino, &text)
+    }
+}
+
+impl ProcInode {
+    /// What a descriptor of a namespace is called.
+    pub(super) fn namespace(&self) -> Option<Vec<u8>> {
+        match self.what() {
+            Ok(What::Ns(number)) if self.is_namespace() => {
+                Some(pid::ns_text(self.entry().ok()?.name, number).into_bytes())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -308,8 +329,14 @@ impl Inode for ProcInode {
             node.subject.check()?;
         }
         let mut attr = self.attr_with_mode(self.mode()?)?;
+        if let (true, What::Ns(number)) = (self.is_namespace(), self.what()?) {
+            attr.ino = u64::from(number);
+        }
         if fd::is_link(self) {
             attr.size = 64;
+        }
+        if let (Node::Root(0), Ok(kernel)) = (&self.node, self.fs.kernel()) {
+            attr.nlink += u32::try_from(kernel.tasks.processes().len()).unwrap_or(0);
         }
         Ok(attr)
     }
@@ -378,7 +405,7 @@ impl Inode for ProcInode {
                     _ => {
                         let row = pid::table().child(node.row, name).ok_or(err!(ENOENT))?;
                         let path = pid::table().get(row).map_or("", |e| e.path);
-                        if node.subject.in_task && pid::only_of_processes(path) {
+                        if !self.shows(node.subject.in_task, path) {
                             bail!(ENOENT);
                         }
                         Ok(self.sibling(TaskNode::new(node.subject.clone(), row)))
@@ -420,6 +447,11 @@ impl Inode for ProcInode {
                 Some((dir, entry.name.as_bytes().to_vec()))
             }
         }
+    }
+
+    fn create(&self, _: &[u8], _: CreateKind, _: u32, _: u32, _: u32) -> Result<InodeRef, Errno> {
+        // Linux's look-up gives an error for names that are not there, before anybody asks whether to make them.
+        bail!(ENOENT)
     }
 
     fn readdir(&self, pos: u64, emit: &mut dyn FnMut(DirEntry) -> bool) -> Result<(), Errno> {
@@ -502,7 +534,7 @@ impl Inode for ProcInode {
             What::Link(make) => make(&self.view(reader)?),
             What::Magic(place) => {
                 let view = self.guarded_view(reader)?;
-                Ok(d_path(&place(&view)?, &view.reader_root()).for_proc())
+                Ok(view.text_of(&place(&view)?))
             }
             What::Ns(number) if self.kind() == Kind::Symlink => {
                 self.guarded_view(reader)?;

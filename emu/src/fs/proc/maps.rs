@@ -4,7 +4,7 @@
 use super::view::View;
 use crate::errno::Errno;
 use crate::sys::dev_of;
-use crate::vfs::d_path;
+use carrack_loader::stub::{RESERVED_END, RESIDENT};
 use std::collections::HashMap;
 
 /// What a mapped file is called inside.
@@ -16,7 +16,7 @@ enum Name {
     File(u32, u64, Vec<u8>),
     /// Something of the host's without a name inside.
     Hidden,
-    /// The resident page of the stub.
+    /// A page of the stub's.
     Ours,
 }
 
@@ -52,6 +52,13 @@ fn parse_head(line: &[u8]) -> Option<Head<'_>> {
     })
 }
 
+/// Whether a mapping at this address (the text up to a dash or blank) is one of the stub's, which stay mapped.
+fn is_ours(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let start = std::str::from_utf8(&text[..digits]).ok().and_then(|t| u64::from_str_radix(t, 16).ok());
+    start.is_some_and(|at| (RESIDENT..RESERVED_END).contains(&at))
+}
+
 /// Column in which names begin.
 const NAME_COLUMN: usize = 73;
 
@@ -80,7 +87,7 @@ fn translate(text: &[u8], mut name_of: impl FnMut(&Head<'_>) -> Name) -> Vec<u8>
             }
             continue;
         };
-        let name = name_of(&head);
+        let name = if is_ours(line) { Name::Ours } else { name_of(&head) };
         skipping = name == Name::Ours;
         match name {
             Name::AsIs => write_head(&mut out, head.start, head.dev, head.ino, head.name),
@@ -118,11 +125,8 @@ impl<'v> Names<'v> {
 
     fn look_up(&self, host: &[u8], dev: u64, ino: u64) -> Name {
         let kernel = &self.view.kernel;
-        if kernel.stub.identity() == (dev, ino) {
-            return Name::Ours;
-        }
         if let Some(path) = kernel.ids.mapped_file(kernel, host, (dev, ino)) {
-            let text = d_path(&path, &self.view.reader_root()).for_proc();
+            let text = self.view.text_of(&path);
             return Name::File(libc::minor(dev_of(path.inode.sb_id())), path.inode.ino(), text);
         }
         let harmless = [&b"/memfd:"[..], b"/dev/", b"/SYSV"];
@@ -146,7 +150,7 @@ pub(super) fn numa_maps(view: &View<'_>) -> Result<Vec<u8>, Errno> {
 
 fn translate_numa(text: &[u8], mut name_of: impl FnMut(&[u8]) -> Name) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    'lines: for line in text.split_inclusive(|&b| b == b'\n') {
+    for line in text.split_inclusive(|&b| b == b'\n').filter(|line| !is_ours(line)) {
         let mut words = Vec::new();
         for word in line.strip_suffix(b"\n").unwrap_or(line).split(|&b| b == b' ') {
             let Some(name) = word.strip_prefix(b"file=") else {
@@ -156,8 +160,7 @@ fn translate_numa(text: &[u8], mut name_of: impl FnMut(&[u8]) -> Name) -> Vec<u8
             match name_of(&unescape(name)) {
                 Name::AsIs => words.push(word.to_vec()),
                 Name::File(_, _, path) => words.push([b"file=", &super::mounts::escape(&path)[..]].concat()),
-                Name::Hidden => {}
-                Name::Ours => continue 'lines,
+                Name::Hidden | Name::Ours => {}
             }
         }
         out.extend_from_slice(&words.join(&b' '));
@@ -195,7 +198,7 @@ mod tests {
 
     fn name_of(head: &Head<'_>) -> Name {
         match head.name {
-            n if n.starts_with(b"/memfd:stub") => Name::Ours,
+            n if n.starts_with(b"/memfd:stub") => panic!("told by its address"),
             b"/store/layers/ab/b/5" => Name::File(0x21, 42, b"/usr/bin/cat".to_vec()),
             n if n.starts_with(b"/home") => Name::Hidden,
             _ => Name::AsIs,
@@ -233,7 +236,7 @@ VmFlags: rd wr\n";
 
     #[test]
     fn numa_names() {
-        let text = b"55d0c0a00000 default file=/a\\040b mapped=3 N0=3\n7f default anon=1\n";
+        let text = b"00010000 default file=/memfd:stub dirty=1\n00020000 default\n55d0c0a00000 default file=/a\\040b mapped=3 N0=3\n7f default anon=1\n";
         let out = translate_numa(text, |n| {
             assert_eq!(n, b"/a b");
             Name::File(0, 1, b"/x y".to_vec())

@@ -6,14 +6,14 @@ use super::{maps, mounts, net, status};
 use crate::err;
 use crate::errno::Errno;
 use crate::vfs::Path;
-use What::{FdInfos, Fds, Host, HostRw, Kept, Magic, Make, Ns, Refused, Tasks, Text};
+use What::{Edit, FdInfos, Fds, Host, HostRw, Kept, Magic, Make, Ns, Refused, Tasks, Text};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 /// Every file of `/proc/PID` and `/proc/PID/task/TID`, except the network's. Modes and guards are those of
 /// `fs/proc/base.c`.
-static ROWS: [Row<What>; 66] = [
-    file("arch_status", 0o444, Text("")),
+static ROWS: [Row<What>; 65] = [
+    file("arch_status", 0o444, Host),
     file("attr/current", 0o666, Refused(libc::EINVAL)),
     file("attr/exec", 0o666, Refused(libc::EINVAL)),
     file("attr/fscreate", 0o666, Refused(libc::EINVAL)),
@@ -34,10 +34,10 @@ static ROWS: [Row<What>; 66] = [
     dir("fd", 0o500, Fds).read(),
     dir("fdinfo", 0o555, FdInfos).read(),
     file("gid_map", 0o644, Text("         0          0 4294967295\n")),
-    file("io", 0o400, Make(host_text)).read(),
+    file("io", 0o400, Edit(host_text)).read(),
     file("limits", 0o444, Host),
     file("loginuid", 0o644, Kept("4294967295")),
-    file("maps", 0o444, Make(maps::maps)).read(),
+    file("maps", 0o444, Edit(maps::maps)).read(),
     file("mem", 0o600, HostRw).attach(),
     file("mountinfo", 0o444, Make(mounts::mountinfo)),
     file("mounts", 0o444, Make(mounts::mounts)),
@@ -54,39 +54,40 @@ static ROWS: [Row<What>; 66] = [
     link("ns/time_for_children", Ns(4_026_531_834)).read(),
     link("ns/user", Ns(4_026_531_837)).read(),
     link("ns/uts", Ns(4_026_532_207)).read(),
-    file("numa_maps", 0o444, Make(maps::numa_maps)).read(),
+    file("numa_maps", 0o444, Edit(maps::numa_maps)).read(),
     file("oom_adj", 0o644, HostRw),
-    file("oom_score", 0o444, Make(host_text)),
+    file("oom_score", 0o444, Edit(host_text)),
     file("oom_score_adj", 0o644, HostRw),
     // Physical addresses: the supervisor could see more of them than the guest may.
     file("pagemap", 0o400, Refused(libc::EPERM)),
     file("personality", 0o400, Make(personality)).attach(),
     file("projid_map", 0o644, Text("         0          0 4294967295\n")),
     link("root", Magic(root)).read(),
-    file("sched", 0o644, Make(status::sched)),
+    file("sched", 0o644, Edit(status::sched)),
     file("schedstat", 0o444, Host),
     file("sessionid", 0o444, Text("4294967295")),
     file("setgroups", 0o644, Text("allow\n")),
-    file("smaps", 0o444, Make(maps::maps)).read(),
+    file("smaps", 0o444, Edit(maps::maps)).read(),
     file("smaps_rollup", 0o444, Host).read(),
     file("stack", 0o400, Refused(libc::EPERM)),
-    file("stat", 0o444, Make(status::stat)),
+    file("stat", 0o444, Edit(status::stat)),
     file("statm", 0o444, Host),
-    file("status", 0o444, Make(status::status)),
-    file("syscall", 0o400, Make(host_text)).attach(),
+    file("status", 0o444, Edit(status::status)),
+    file("syscall", 0o400, Edit(host_text)).attach(),
     dir("task", 0o555, Tasks),
     file("timens_offsets", 0o644, Text("monotonic           0         0\nboottime            0         0\n")),
-    file("timers", 0o444, Make(timers)),
+    file("timers", 0o444, Edit(timers)),
     file("timerslack_ns", 0o666, HostRw),
     file("uid_map", 0o644, Text("         0          0 4294967295\n")),
-    file("wchan", 0o444, Make(wchan)),
-    file("patch_state", 0o400, Text("-1\n")),
+    file("wchan", 0o444, Edit(wchan)),
 ];
 
 /// The rows as a tree.
 pub(super) fn table() -> &'static Table<What> {
     static TABLE: OnceLock<Table<What>> = OnceLock::new();
-    TABLE.get_or_init(|| Table::new(&[&ROWS, &net::ROWS]))
+    TABLE.get_or_init(|| {
+        Table::new(&[&ROWS, &net::ROWS], |row| row.what.is_possible("/proc/thread-self", row.path))
+    })
 }
 
 /// Rows that threads (`/proc/PID/task/TID`) do not have.
@@ -97,6 +98,11 @@ pub(super) fn only_of_processes(path: &str) -> bool {
 /// What the host says now, read by the supervisor: the host would judge a reader by what it may do to the process.
 fn host_text(view: &View<'_>) -> Result<Vec<u8>, Errno> {
     view.host_text()
+}
+
+/// Rows that only threads have.
+pub(super) fn only_of_threads(path: &str) -> bool {
+    path == "children"
 }
 
 /// The text of a link in `ns`.

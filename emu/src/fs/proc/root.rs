@@ -5,7 +5,7 @@ use super::view::{View, What};
 use super::{meminfo, net, subject, sysctl};
 use crate::err;
 use crate::errno::Errno;
-use What::{Dir, Host, HostOr, Link, Make, Refused, Target, Text};
+use What::{Dir, Edit, Host, HostOr, Link, Make, Refused, Target, Text};
 use std::sync::OnceLock;
 
 /// Every file of `/proc` itself, except processes and `/proc/sys`. Where it says the host's, it is about the machine, which
@@ -26,13 +26,13 @@ static ROWS: [Row<What>; 51] = [
     file("fb", 0o444, Text("")),
     file("filesystems", 0o444, Text(FILESYSTEMS)),
     dir("fs", 0o555, Dir),
-    file("interrupts", 0o444, Make(head)),
+    file("interrupts", 0o444, Edit(head)),
     file("iomem", 0o400, Text("")),
     file("ioports", 0o400, Text("")),
     dir("irq", 0o555, Dir),
     file("kallsyms", 0o444, Text("")),
     file("kmsg", 0o400, Refused(libc::EPERM)),
-    file("loadavg", 0o444, Make(loadavg)),
+    file("loadavg", 0o444, Edit(loadavg)),
     file("locks", 0o444, Text("")),
     file("meminfo", 0o444, HostOr(meminfo::meminfo)),
     file("misc", 0o444, Text("")),
@@ -42,7 +42,7 @@ static ROWS: [Row<What>; 51] = [
     file("partitions", 0o444, Text("major minor  #blocks  name\n\n")),
     file("schedstat", 0o444, Host),
     link("self", Link(own)),
-    file("softirqs", 0o444, Make(head)),
+    file("softirqs", 0o444, Edit(head)),
     file("stat", 0o444, Host),
     file("swaps", 0o444, Text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")),
     file("sysrq-trigger", 0o200, Refused(libc::EIO)),
@@ -81,7 +81,7 @@ const MSG_HEAD: &str = "       key      msqid perms      cbytes       qnum lspid
 /// The rows as a tree.
 pub(super) fn table() -> &'static Table<What> {
     static TABLE: OnceLock<Table<What>> = OnceLock::new();
-    TABLE.get_or_init(|| Table::new(&[&ROWS, &sysctl::ROWS]))
+    TABLE.get_or_init(|| Table::new(&[&ROWS, &sysctl::ROWS], |row| row.what.is_possible("/proc", row.path)))
 }
 
 /// `/proc/self`. ENOENT where nobody of the container asks.

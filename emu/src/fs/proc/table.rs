@@ -76,8 +76,9 @@ pub(crate) struct Table<W: 'static> {
 }
 
 impl<W: Copy> Table<W> {
-    /// Rows may come in any order; a directory's own row may come after what is in it.
-    pub(crate) fn new(groups: &[&'static [Row<W>]]) -> Table<W> {
+    /// Rows may come in any order; a directory's own row may come after what is in it. Those that `is_there` denies are
+    /// left out.
+    pub(crate) fn new(groups: &[&'static [Row<W>]], is_there: impl Fn(&Row<W>) -> bool) -> Table<W> {
         let root = Entry {
             name: "",
             path: "",
@@ -87,7 +88,7 @@ impl<W: Copy> Table<W> {
             row: None,
         };
         let mut table = Table { entries: vec![root], names: HashMap::new() };
-        for row in groups.iter().copied().flatten() {
+        for row in groups.iter().copied().flatten().filter(|row| is_there(row)) {
             let at = table.make(row.path);
             table.entries[at].mode = row.mode;
             table.entries[at].row = Some(row);
@@ -190,7 +191,8 @@ impl Eq for dyn Key + '_ {}
 mod tests {
     use super::*;
 
-    static ROWS: [Row<u8>; 13] = [
+    static ROWS: [Row<u8>; 14] = [
+        file("gone", 0o444, 0),
         file("a/b/c", 0o444, 1),
         file("a/d", 0o644, 2),
         dir("a/b", 0o500, 3),
@@ -208,13 +210,14 @@ mod tests {
 
     #[test]
     fn directories_follow_from_paths() {
-        let t = Table::new(&[&ROWS]);
+        let t = Table::new(&[&ROWS], |row| row.path != "gone");
         let b = t.find(b"a/b").unwrap();
         assert_eq!(t.entries[b].mode, libc::S_IFDIR | 0o500);
         let c = t.child(b, b"c").unwrap();
         assert_eq!((t.entries[c].path, t.entries[c].parent), ("a/b/c", b));
         assert_eq!(t.nlink(0), 4);
         assert!(t.find(b"a/x").is_none());
+        assert!(t.find(b"gone").is_none());
         assert!(t.find(b"a/d/x").is_none());
         let m = t.find(b"m").unwrap();
         assert_eq!(t.entries[t.child(m, &[b'8']).unwrap()].name, "8");

@@ -1,13 +1,15 @@
 //! What rows are made of, and what their functions get to see.
 
 use super::ProcFs;
+use super::inode::ProcInode;
 use super::subject::Subject;
 use crate::control::NetworkMode;
 use crate::err;
 use crate::errno::{Errno, host, host_io};
 use crate::kernel::Kernel;
 use crate::task::Task;
-use crate::vfs::Path;
+use crate::vfs::anon::AnonInode;
+use crate::vfs::{Path, d_path};
 use rustix::fs::{Mode, OFlags};
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -36,6 +38,8 @@ pub(super) enum What {
     Ns(u32),
     Text(&'static str),
     Make(fn(&View<'_>) -> Result<Vec<u8>, Errno>),
+    /// Made from the host's text.
+    Edit(fn(&View<'_>) -> Result<Vec<u8>, Errno>),
     /// Made when the function gives a text, else handed through.
     HostOr(fn(&View<'_>) -> Result<Option<Vec<u8>>, Errno>),
     /// The host's, handed through for reading.
@@ -52,6 +56,16 @@ pub(super) enum What {
     Kept(&'static str),
     /// Opening fails with this number.
     Refused(i32),
+}
+
+impl What {
+    /// Whether the host's kernel was built with what this needs: the file `path` in its directory `dir`.
+    pub(super) fn is_possible(&self, dir: &str, path: &str) -> bool {
+        let needs_host = matches!(self, What::Host | What::HostRw | What::HostOr(_) | What::Edit(_));
+        // These are a process's, not a thread's.
+        let dir = if super::pid::only_of_processes(path) { "/proc/self" } else { dir };
+        !needs_host || rustix::fs::lstat(format!("{dir}/{path}")).is_ok()
+    }
 }
 
 /// One look at one file.
@@ -102,6 +116,18 @@ impl View<'_> {
     /// Where `/` is for who looks.
     pub(super) fn reader_root(&self) -> Path {
         self.reader().map_or_else(|| self.kernel.mounts.root(), |t| t.fs().root)
+    }
+
+    /// What a link to a place shows: its path seen from the reader's root, or the name of what is on no path.
+    pub(super) fn text_of(&self, place: &Path) -> Vec<u8> {
+        let any = place.inode.as_any();
+        if let Some(anon) = any.downcast_ref::<AnonInode>() {
+            return anon.name().to_vec();
+        }
+        match any.downcast_ref::<ProcInode>().and_then(ProcInode::namespace) {
+            Some(text) => text,
+            None => d_path(place, &self.reader_root()).for_proc(),
+        }
     }
 
     pub(super) fn has_network(&self) -> bool {

@@ -77,8 +77,8 @@ impl SysFs {
     fn table(&self) -> &'static Table<What> {
         static TABLES: [OnceLock<Table<What>>; 2] = [OnceLock::new(), OnceLock::new()];
         match self.flavor {
-            Flavor::Sysfs => TABLES[0].get_or_init(|| Table::new(&[&rows::ROWS])),
-            Flavor::Cgroup => TABLES[1].get_or_init(|| Table::new(&[&cgroup::ROWS])),
+            Flavor::Sysfs => TABLES[0].get_or_init(|| Table::new(&[&rows::ROWS], |_| true)),
+            Flavor::Cgroup => TABLES[1].get_or_init(|| Table::new(&[&cgroup::ROWS], |_| true)),
         }
     }
 
