@@ -102,8 +102,8 @@ macro_rules! with_syscall_table {
 71 msgctl "2.0" (msqid: Int, cmd: Int, buf: Ptr) [Absent] "names a host-wide id; needs an IPC table of the container's own";
 72 fcntl "1.0" (fd: Fd, cmd: FcntlCmd, arg: Ulong) [NativeIf((cmd: u32 in HARMLESS_FCNTLS))] "owners, leases and notices name processes or paths; the rest is native";
 73 flock "2.0" (fd: Fd, operation: FlockOp) [Native] "locks are on the body of a descriptor the guest holds";
-74 fsync "1.0" (fd: Fd) [Native] "a descriptor the guest holds";
-75 fdatasync "2.0" (fd: Fd) [Native] "a descriptor the guest holds";
+74 fsync "1.0" (fd: Fd) [Checked] "the names that lead to the bytes are the supervisor's to make durable";
+75 fdatasync "2.0" (fd: Fd) [Checked] "the names that lead to the bytes are the supervisor's to make durable";
 76 truncate "1.0" (path: PathPtr, length: Off) [Emulated] "names a path";
 77 ftruncate "1.0" (fd: Fd, length: Off) [Native] "the body of a descriptor the guest holds";
 78 getdents "2.0" (fd: Fd, dirp: Ptr, count: Uint) [Emulated] "an open directory is an empty placeholder on the host";
@@ -334,7 +334,7 @@ macro_rules! with_syscall_table {
 303 name_to_handle_at "2.6.39" (dirfd: DirFd, path: PathPtr, handle: InOut, mount_id: IntPtr, flags: AtFlags) [Emulated] "names a path; the container's file systems give out no handles";
 304 open_by_handle_at "2.6.39" (mount_fd: DirFd, handle: Ptr, flags: OpenFlags) [Absent] "no handle is ever given out";
 305 clock_adjtime "2.6.39" (clock: ClockId, buf: InOut) [Emulated] "the clock may be read, not set";
-306 syncfs "2.6.39" (fd: Fd) [Native] "a descriptor the guest holds";
+306 syncfs "2.6.39" (fd: Fd) [Checked] "names are the supervisor's to make durable";
 307 sendmmsg "3.0" (fd: Fd, msgvec: Ptr, vlen: Uint, flags: MsgFlags) [Emulated] "its addresses and its control data are in memory";
 308 setns "3.0" (fd: Fd, nstype: Int) [Emulated] "namespaces are the supervisor's";
 309 getcpu "3.1" (cpu: Out, node: Out, cache: Ptr) [Native] "scheduling is the host kernel's";

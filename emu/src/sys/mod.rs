@@ -59,7 +59,7 @@ pub(crate) use link::{
 pub(crate) use mount::{mount, pivot_root, umount2};
 pub(crate) use open::{creat, name_to_handle_at, open, openat, openat2};
 pub(crate) use stat::{dev_of, fstat, fstatfs, lstat, newfstatat, stat, statfs, statx, ustat};
-pub(crate) use sync::sync;
+pub(crate) use sync::{fdatasync, fsync, sync, syncfs};
 pub(crate) use umask::umask;
 pub(crate) use xattr::{
     fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, lgetxattr, listxattr, llistxattr, lremovexattr, lsetxattr,
