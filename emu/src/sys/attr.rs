@@ -254,6 +254,9 @@ pub(crate) fn truncate(cx: &Call, path: PathPtr, length: Off) -> SysResult {
     }
     want_write(&path)?;
     inode_permission(&walker.cred, &*path.inode, Access::WRITE)?;
+    if cx.kernel.tasks.executes(&path.inode) {
+        bail!(ETXTBSY);
+    }
     let mode = mode_after_write(&walker.cred, &path.inode.perm()?);
     path.inode.setattr(&SetAttr { size: Some(length), mode, ..SetAttr::default() })?;
     OK

@@ -21,13 +21,13 @@
 //! SINGLESTEP is what makes success and failure both stop; with CONT a failure would never be reported. `""` lies in guest
 //! memory and another thread may change it before the kernel reads it: that is what 5a and 5b are for.
 
-use super::image::{self, Prepared};
+use super::image::{self, Prepared, Program};
 use super::reissue::{set_call, stopped_after_call};
 use super::{Call, OK, Outcome, SysResult};
 use crate::errno::Errno;
 use crate::platform::ptrace::{Regs, Stop, Tracee};
 use crate::task::{Reissue, Task};
-use crate::vfs::Path;
+use crate::vfs::ids::OpenFile;
 use crate::{bail, err};
 use carrack_loader::stub;
 use carrack_syscalls::arg::*;
@@ -44,7 +44,7 @@ pub(crate) struct PendingExecs {
 
 pub(crate) fn execve(cx: &Call, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr) -> SysResult {
     let name = cx.read_path(path.0.0)?;
-    let file = image::find(cx, &cx.fs().cwd, &name, 0)?;
+    let file = Program::File(image::find(cx, &cx.fs().cwd, &name, 0)?);
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, name, argv, envp, empty)
@@ -56,23 +56,35 @@ pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, en
         bail!(EINVAL);
     }
     let name = cx.read_path(path.0.0)?;
-    let (file, shown): (Path, Vec<u8>) = if name.is_empty() {
+    let (file, shown): (Program, Vec<u8>) = if name.is_empty() {
         if flags & libc::AT_EMPTY_PATH == 0 {
             bail!(ENOENT);
         }
-        (cx.start_of(dirfd.0)?, format!("/dev/fd/{}", dirfd.0).into_bytes())
+        (by_descriptor(cx, dirfd.0)?, format!("/dev/fd/{}", dirfd.0).into_bytes())
     } else if name[0] == b'/' || dirfd.0 == libc::AT_FDCWD {
-        (image::find(cx, &cx.fs().cwd, &name, flags)?, name.clone())
+        (Program::File(image::find(cx, &cx.fs().cwd, &name, flags)?), name.clone())
     } else {
         let shown = [format!("/dev/fd/{}/", dirfd.0).as_bytes(), &name].concat();
-        (image::find(cx, &cx.start_of(dirfd.0)?, &name, flags)?, shown)
+        (Program::File(image::find(cx, &cx.start_of(dirfd.0)?, &name, flags)?), shown)
     };
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, shown, argv, envp, empty)
 }
 
-fn run(cx: &Call, file: Path, name: Vec<u8>, argv: Vec<Vec<u8>>, envp: Vec<Vec<u8>>, empty: u64) -> SysResult {
+/// fexecve(3): what a descriptor is of.
+fn by_descriptor(cx: &Call, fd: i32) -> Result<Program, Errno> {
+    if fd == libc::AT_FDCWD {
+        return Ok(Program::File(cx.fs().cwd));
+    }
+    match cx.open_file(fd)? {
+        OpenFile::Vfs(path) => Ok(Program::File(path)),
+        OpenFile::Anonymous { name } if name.starts_with(b"/memfd:") => Ok(Program::Memfd(cx.duplicate_fd(fd)?)),
+        OpenFile::Anonymous { .. } => bail!(EACCES),
+    }
+}
+
+fn run(cx: &Call, file: Program, name: Vec<u8>, argv: Vec<Vec<u8>>, envp: Vec<Vec<u8>>, empty: u64) -> SysResult {
     let prepared = image::prepare(cx, file, name, argv, envp)?;
     let fd = cx.door.add_fd(&cx.kernel.stub.file, true)?;
     cx.door.about_to_block();
@@ -146,7 +158,7 @@ fn became_stub(cx: &Call, tracee: &mut Tracee, former: i32, mask: u64) -> Option
     let prepared = cx.kernel.execs.by_tid.lock().remove(&cx.tid())?;
     let process = &cx.task.process;
     process.actions.lock().reset();
-    *process.exe.write() = Some(prepared.exe.clone());
+    *process.exe.write() = prepared.exe.clone();
     process.set_dumpable_after_exec(&prepared.cred, &cx.cred());
     process.set_exec_in_progress(true);
     cx.kernel.tasks.exec(&cx.task, prepared.cred.clone());
@@ -204,10 +216,8 @@ fn end(task: &Arc<Task>) {
 }
 
 fn give_plan(cx: &Call, prepared: &Prepared) -> Result<(), Errno> {
-    let (buffer, size, sp, probe) = (cx.args[1], cx.args[2], cx.args[3], cx.args[4]);
-    let bytes = prepared.plan(cx, sp, probe)?;
-    if bytes.len() as u64 > size {
-        bail!(ENOEXEC, "too many segments");
-    }
-    cx.memory().write_forced(buffer, &bytes)
+    // The buffer's address is ours to know, not the caller's to say.
+    let (sp, mmap_top) = (cx.args[3], cx.args[4]);
+    let bytes = prepared.plan(cx, sp, mmap_top)?;
+    cx.memory().write_forced(stub::PLAN_BUFFER, &bytes)
 }

@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 /// A program about to run.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// For /proc/PID/exe: the ELF file (of a script: its interpreter).
-    pub(crate) exe: Path,
+    /// For /proc/PID/exe: the ELF file (of a script: its interpreter); none for a memfd of the guest's own.
+    pub(crate) exe: Option<Path>,
     pub(crate) cred: Cred,
     main: (OwnedFd, Option<ElfImage>),
     interpreter: Option<(OwnedFd, ElfImage)>,
@@ -105,7 +105,28 @@ pub(crate) fn find(cx: &Call, start: &Path, name: &[u8], flags: i32) -> Result<P
     Ok(path)
 }
 
+/// What execve was asked to run.
+#[derive(Debug)]
+pub(crate) enum Program {
+    File(Path),
+    /// A memfd of the guest's own (fexecve(3)).
+    Memfd(OwnedFd),
+}
+
 /// may_open() for MAY_EXEC, and the body.
+fn open_program(program: &Program, cred: &Cred) -> Result<OwnedFd, Errno> {
+    match program {
+        Program::File(path) => open(path, cred),
+        Program::Memfd(fd) => {
+            // Mapping needs a description of its own that is open for reading; writers make it busy.
+            use rustix::fd::AsRawFd;
+            use rustix::fs::{Mode, OFlags};
+            let how = OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), how, Mode::empty()).map_err(|_| err!(EACCES))
+        }
+    }
+}
+
 fn open(path: &Path, cred: &Cred) -> Result<OwnedFd, Errno> {
     if path.inode.kind() != Kind::Regular || path.mnt.flags().contains(MountFlags::NOEXEC) {
         bail!(EACCES);
@@ -148,7 +169,7 @@ fn load_errno(e: carrack_loader::LoadError) -> Errno {
 /// Step 1 of exec: everything that can fail with the caller unharmed.
 pub(crate) fn prepare(
     cx: &Call,
-    mut file: Path,
+    mut program: Program,
     name: Vec<u8>,
     mut argv: Vec<Vec<u8>>,
     envp: Vec<Vec<u8>>,
@@ -158,7 +179,7 @@ pub(crate) fn prepare(
     let mut level = 0;
     let mut is_doomed = false;
     let (fd, image) = loop {
-        let fd = open(&file, &old)?;
+        let fd = open_program(&program, &old)?;
         let head = read_at(&fd, 0, HEAD).ok_or(err!(EIO))?;
         let Some(line) = parse_script(&head).map_err(load_errno)? else {
             match parse_elf_with(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)) {
@@ -177,7 +198,7 @@ pub(crate) fn prepare(
             // The kernel's own empty path is the working directory.
             bail!(EACCES);
         }
-        file = find(cx, &cx.fs().cwd, &shown, 0)?;
+        program = Program::File(find(cx, &cx.fs().cwd, &shown, 0)?);
     };
     check_arg_limits(&argv, &envp, &name, cx.task.process.stack_limit().0).map_err(load_errno)?;
     let interpreter = match image.as_ref().map(|i| &i.interp) {
@@ -196,9 +217,13 @@ pub(crate) fn prepare(
             }
         }
     };
-    let (cred, secure) = credentials(&old, &file)?;
+    let exe = match program {
+        Program::File(path) => Some(path),
+        Program::Memfd(_) => None,
+    };
+    let (cred, secure) = credentials(&old, exe.as_ref())?;
     is_doomed |= image.is_none();
-    Ok(Prepared { exe: file, cred, main: (fd, image), interpreter, argv, envp, name, secure, is_doomed })
+    Ok(Prepared { exe, cred, main: (fd, image), interpreter, argv, envp, name, secure, is_doomed })
 }
 
 /// VFS_CAP_REVISION_2 and 3 of `security.capability`: (permitted, inheritable, effective bit).
@@ -214,14 +239,14 @@ fn file_caps(inode: &InodeRef) -> Option<(Caps, Caps, bool)> {
 }
 
 /// bprm_fill_uid() and cap_bprm_creds_from_file(): the credentials after exec, and whether AT_SECURE is set.
-fn credentials(old: &Cred, file: &Path) -> Result<(Cred, bool), Errno> {
+fn credentials(old: &Cred, file: Option<&Path>) -> Result<(Cred, bool), Errno> {
     const NOROOT: u32 = 1;
     const KEEP_CAPS: u32 = 1 << 4;
     let mut new = old.clone();
-    let attr = file.inode.perm()?;
-    let may_gain = !old.no_new_privs && !file.mnt.flags().contains(MountFlags::NOSUID);
     let mut caps = None;
-    if may_gain {
+    let may_gain = |f: &&Path| !old.no_new_privs && !f.mnt.flags().contains(MountFlags::NOSUID);
+    if let Some(file) = file.filter(may_gain) {
+        let attr = file.inode.perm()?;
         if attr.mode & libc::S_ISUID != 0 {
             new.euid = attr.uid;
         }

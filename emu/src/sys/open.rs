@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::vfs::permission::{
     Access, inode_permission, may_create, may_create_in_sticky, mode_after_write, new_owner, owner_or_capable,
 };
-use crate::vfs::walk::{NAME_MAX, Nd};
+use crate::vfs::walk::{NAME_MAX, Nd, absence_is_final};
 use crate::vfs::{
     CreateKind, InodeRef, Kind, Last, LookupFlags, MountFlags, OpenRequest, Opened, Path, SetAttr,
 };
@@ -249,7 +249,7 @@ fn open_last(walker: &Walker<'_>, op: &Op, nd: &mut Nd<'_>) -> Result<Step, Errn
     for _ in 0..8 {
         match nd.path.inode.lookup(&name) {
             Ok(inode) => return nd.step_into(inode, true).map(step),
-            Err(e) if e.code() == libc::ENOENT => {}
+            Err(e) if e.code() == libc::ENOENT && !absence_is_final(&nd.path.inode) => {}
             Err(e) => return Err(e),
         }
         match create(walker, op, &nd.path, &name) {
@@ -283,6 +283,9 @@ fn tmpfile(walker: &Walker<'_>, op: &Op, start: &Path, text: &[u8]) -> SysResult
     let (mode, uid, gid) =
         new_owner(&walker.cred, &dir.inode.perm()?, Kind::Regular, op.mode, walker.fs.umask);
     let inode = dir.inode.tmpfile(mode, uid, gid)?;
+    if op.flags & libc::O_EXCL != 0 {
+        inode.forbid_names();
+    }
     let path = Path { mnt: dir.mnt.clone(), inode };
     let flags = op.flags & !(TMPFILE_BIT | libc::O_DIRECTORY | libc::O_TRUNC);
     vfs_open(walker, &path, flags, op.flags & libc::O_CLOEXEC != 0)
@@ -340,6 +343,9 @@ fn finish(
     let writes = matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR);
     if kind == Kind::Regular && !created && (writes || flags & libc::O_TRUNC != 0) {
         super::path::want_write(&path)?;
+        if walker.cx.kernel.tasks.executes(&path.inode) {
+            bail!(ETXTBSY);
+        }
         // Linux drops setuid and setgid at the first write; writes are not seen here.
         if let Some(mode) = mode_after_write(cred, &path.inode.perm()?) {
             path.inode.setattr(&SetAttr { mode: Some(mode), ..SetAttr::default() })?;

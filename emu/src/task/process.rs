@@ -232,7 +232,11 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn read(pid: i32) -> Option<Stat> {
-        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // One read gives all of it; the file is made anew for every read.
+        let mut text = [0u8; 1024];
+        let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+        let n = std::io::Read::read(&mut file, &mut text).ok()?;
+        let text = &text[..n];
         // The command's name may hold anything, parentheses too: fields count from the last one.
         let end = text.iter().rposition(|&b| b == b')')?;
         let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;

@@ -155,6 +155,14 @@ impl TaskTable {
         self.tasks.read().len()
     }
 
+    /// Whether a live process executes this file (deny_write_access(): opening it for writing is ETXTBSY).
+    pub(crate) fn executes(&self, inode: &crate::vfs::InodeRef) -> bool {
+        let processes = self.processes.read();
+        processes.values().any(|p| {
+            p.exe.read().as_ref().is_some_and(|exe| crate::vfs::same_inode(&exe.inode, inode)) && !p.is_dead()
+        })
+    }
+
     /// Any thread of a process; its leader when that lives.
     pub fn any_task_of(&self, tgid: i32) -> Option<Arc<Task>> {
         let tasks = self.tasks.read();
