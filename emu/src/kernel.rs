@@ -28,8 +28,8 @@ pub struct Kernel {
     pub(crate) stub: StubFile,
     pub(crate) execs: PendingExecs,
     pub(crate) waiters: Arc<Waiters>,
-    /// Bound unix sockets: host path to the name that the guest gave.
-    pub(crate) unix_names: parking_lot::Mutex<std::collections::HashMap<std::path::PathBuf, Vec<u8>>>,
+    /// Names and owners of sockets.
+    pub(crate) net: crate::sys::NetState,
     /// Where thunks of signal handlers lead; depends on the processor.
     pub(crate) signal_wrapper: u64,
     filter: Vec<SockFilter>,
@@ -58,7 +58,7 @@ impl Kernel {
             trace,
             execs: PendingExecs::default(),
             waiters,
-            unix_names: Default::default(),
+            net: Default::default(),
             signal_wrapper: carrack_loader::stub::signal_wrapper(),
             filter: carrack_syscalls::bpf::compile(&carrack_syscalls::bpf::FilterOptions { kernel_version }),
             spec,

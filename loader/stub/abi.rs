@@ -28,9 +28,9 @@ pub const SIGNAL_WRAPPER: u64 = 0x1_0810;
 /// `syscall` instruction of an interruptible call is then taken for an interruption of that call.
 pub const SIGNAL_WRAPPER_LOOSE: u64 = 0x1_0800;
 /// Entry of the park trampoline.
-pub const PARK: u64 = 0x1_0900;
+pub const PARK: u64 = 0x1_0a00;
 /// Where the set of native interruptible calls lies: 512 bits.
-pub const INTERRUPTIBLE_SET: u64 = 0x1_0a00;
+pub const INTERRUPTIBLE_SET: u64 = 0x1_0b00;
 
 /// Where the plan is written: the first of the stub's writable pages, which are gone when the program starts.
 pub const PLAN_BUFFER: u64 = 0x1_1000;

@@ -47,8 +47,6 @@ pub const HARMLESS_PRCTLS: &[u64] = &[
 
 /// Families whose sockets are the host's until they are bound or connected.
 pub const PLAIN_DOMAINS: &[u64] = &[domain::AF_UNIX, domain::AF_INET, domain::AF_INET6];
-/// `NETLINK_ROUTE`.
-pub const NETLINK_ROUTE: u64 = 0;
 /// The bits of socket(2)'s second argument that are the type.
 pub const SOCK_TYPE_MASK: u64 = 0xf;
 /// Types that see other people's packets.

@@ -80,8 +80,8 @@ impl<'t> Puppet<'t> {
 pub(crate) fn give_fd(task: &Task, door: &dyn Door, fd: &OwnedFd, cloexec: bool) -> Result<(), Errno> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .map_err(|_| err!(ENFILE))?;
-    let copy = fd.try_clone().map_err(|_| err!(ENFILE))?;
-    let message = sockets::Message { to: None, body: vec![0], fds: vec![copy] };
+    let copy = [fd.try_clone().map_err(|_| err!(ENFILE))?];
+    let message = sockets::Message { to: None, body: &[0], control: sockets::Message::rights(&copy) };
     sockets::send(ours.as_fd(), &message, 0).map_err(|_| err!(ENFILE))?;
     let socket = door.add_fd(&theirs, true)?;
     let mut puppet = Puppet::stop(task, door)?;
