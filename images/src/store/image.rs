@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -54,7 +55,7 @@ pub struct Image {
     /// The digest of the configuration.
     pub id: ImageId,
     /// The configuration.
-    pub config: ImageConfig,
+    pub config: Arc<ImageConfig>,
     /// Names with a tag, as people write them (`debian:12`), sorted.
     pub references: Vec<String>,
     /// Names with a digest, as people write them (`debian@sha256:…`), sorted.

@@ -7,8 +7,8 @@
 //!
 //! What leads to the layers may come behind them, so each file is told by its first bytes when it comes by:
 //! an archive, compressed or not, in a place where layers are, is unpacked at once as a layer that nobody
-//! asked for yet; everything else is kept in memory if it is as small as JSON should be. At the end layers
-//! that no image has are dropped.
+//! asked for yet; JSON is kept in memory if it is as small as it should be. At the end layers that no image
+//! has are dropped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
@@ -154,7 +154,10 @@ impl Store {
             }
             let mut data = Peek::new(Data(&mut tar), SNIFF_LEN).map_err(Error::reading)?;
             match sniff(data.head()) {
-                Format::Other => archive.keep_file(&path, &entry, digest, data)?,
+                Format::Other if may_be_json(data.head()) => {
+                    archive.keep_file(&path, &entry, digest, data)?
+                }
+                Format::Other => {}
                 _ if !may_be_layer(&path) => {}
                 _ if archive.layers.len() >= LAYERS_MAX => {
                     return Err(Error::InvalidArchive(format!("more than {LAYERS_MAX} layers")));
@@ -491,6 +494,10 @@ impl Descriptor {
 /// system given to `docker load` would be searched for layers first.
 fn may_be_layer(path: &[u8]) -> bool {
     path.starts_with(b"blobs/") || path.windows(4).any(|w| w == b".tar")
+}
+
+fn may_be_json(head: &[u8]) -> bool {
+    matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// The hex digest that a path in `blobs/sha256/` is named by.

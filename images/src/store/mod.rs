@@ -266,7 +266,7 @@ impl Store {
             layers: config.diff_ids.clone(),
             history: config.history.clone(),
             last_tagged: entry.last_tagged.as_deref().and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()),
-            config: ImageConfig::clone(&config),
+            config,
             dir,
         })
     }

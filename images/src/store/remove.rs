@@ -127,10 +127,11 @@ impl Store {
         for name in names(&tmp)? {
             pinned.extend(names(&tmp.join(name).join("pins")).unwrap_or_default());
         }
+        let used = repository.used_layers();
         let mut garbage = Vec::new();
         let (layers, images) = (self.root.join("layers"), self.root.join("images"));
         for name in names(&layers)? {
-            if !repository.uses_layer(&name) && !pinned.contains(&name) {
+            if !used.contains(name.as_str()) && !pinned.contains(&name) {
                 garbage.push(layers.join(name));
             }
         }

@@ -3,7 +3,7 @@
 //! `repository.json` is replaced as a whole, atomically and durably, under the store's lock. That is the
 //! commit point of every change: an image directory or a layer that it does not mention is garbage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -81,9 +81,10 @@ impl Repository {
         (of(&self.tags), of(&self.digests))
     }
 
-    /// Whether an image, shown or not, has this layer.
-    pub(super) fn uses_layer(&self, layer: &str) -> bool {
-        self.images.values().chain(self.retained.values()).any(|e| e.layers.iter().any(|l| l == layer))
+    /// The layers of all images, shown or not.
+    pub(super) fn used_layers(&self) -> HashSet<&str> {
+        let all = self.images.values().chain(self.retained.values());
+        all.flat_map(|e| e.layers.iter().map(String::as_str)).collect()
     }
 
     /// Replaces the file. The caller holds the store's lock.

@@ -274,10 +274,11 @@ impl Store {
                 }
             }
             let repository = self.repository()?;
+            let used = repository.used_layers();
             let layers = self.root.join("layers");
             let mut garbage = Vec::new();
             for name in names(&layers)? {
-                if !repository.uses_layer(&name) && !pinned.contains(&name) {
+                if !used.contains(name.as_str()) && !pinned.contains(&name) {
                     garbage.push(layers.join(name));
                 }
             }
