@@ -146,6 +146,7 @@ impl Engine {
             manually_stopped: false,
         };
         let container = Arc::new(Container::new(record, dir, self.run_dir(parts.id)));
+        *container.hold.lock() = parts.image.as_ref().and_then(|i| self.images.hold(&i.id));
         // The supervisor of a stopped container's files (`docker cp` before the first start) reads it too.
         self.write_spec(&container)?;
         self.save(&container)?;

@@ -113,19 +113,21 @@ impl Engine {
 
     /// Starts a claimed exec with its streams; the error is the text for the client's stream.
     pub async fn exec_attach(&self, exec: &Exec, c: &Container) -> Result<Conversation> {
+        self.exec_event(exec, c);
         let (reply, conversation) =
             self.live_supervisor(c)?.open(&Ask::ExecAttach { id: exec.id.clone() }).await?;
-        self.exec_begun(exec, c, reply)?;
+        self.exec_begun(exec, reply)?;
         Ok(conversation)
     }
 
     /// Starts a claimed exec without streams.
     pub async fn exec_detached(&self, exec: &Exec, c: &Container) -> Result<()> {
+        self.exec_event(exec, c);
         let (reply, _) = self.live_supervisor(c)?.open(&Ask::ExecStart { id: exec.id.clone() }).await?;
-        self.exec_begun(exec, c, reply)
+        self.exec_begun(exec, reply)
     }
 
-    fn exec_begun(&self, exec: &Exec, c: &Container, reply: Reply) -> Result<()> {
+    fn exec_begun(&self, exec: &Exec, reply: Reply) -> Result<()> {
         if let Reply::Error { kind, message } = reply {
             let (code, kind) = match kind {
                 ErrorKind::CommandNotFound => (127, Kind::Invalid),
@@ -146,9 +148,13 @@ impl Engine {
         if let Some(e) = self.execs.lock().get_mut(&exec.id) {
             e.running = e.exit_code.is_none();
         }
+        Ok(())
+    }
+
+    /// Told before the start, so that the end can never be told first.
+    fn exec_event(&self, exec: &Exec, c: &Container) {
         let command = exec.spec.args.join(" ");
         self.container_event(c, &format!("exec_start: {command}"), &[("execID", exec.id.clone())]);
-        Ok(())
     }
 
     /// Waits until the exec has ended, so that its exit code is there before the client sees the end of the stream.

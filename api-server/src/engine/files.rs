@@ -11,7 +11,7 @@ use super::supervisor::{Conversation, Supervisor, read_line};
 pub use carrack_emu::control::{Change, PathStat};
 use carrack_emu::control::{Reply, Request as Ask};
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 impl Engine {
     /// Sends a request about files to whoever serves them.
@@ -124,6 +124,26 @@ fn missing(e: Error, c: &Container, path: &str) -> Error {
         Error::not_found(format!("Could not find the file {path} in container {}", c.name()))
     } else {
         e
+    }
+}
+
+/// Blocks the calling thread on an async reader, for code that reads on a thread of its own (`spawn_blocking`).
+#[derive(Debug)]
+pub struct SyncReader<R> {
+    runtime: tokio::runtime::Handle,
+    from: R,
+}
+
+impl<R: AsyncRead + Unpin> SyncReader<R> {
+    /// To be called on the runtime; to be read off it.
+    pub fn new(from: R) -> SyncReader<R> {
+        SyncReader { runtime: tokio::runtime::Handle::current(), from }
+    }
+}
+
+impl<R: AsyncRead + Unpin> std::io::Read for SyncReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.runtime.block_on(self.from.read(buffer))
     }
 }
 

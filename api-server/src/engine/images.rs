@@ -9,6 +9,7 @@ use carrack_images::{ErrorKind, ImageId, ImportOptions, Progress, Removed, Store
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An image, ready to be shown or run.
 #[derive(Debug, Clone, Default)]
@@ -93,9 +94,9 @@ pub fn host_platform() -> String {
 
 /// The store of images. Its calls block on the disk; callers on the async runtime use `spawn_blocking` for those that may
 /// take long.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Images {
-    store: Store,
+    store: Arc<Store>,
 }
 
 /// A name or an id as the user wrote it, with the tag that Docker adds in its messages.
@@ -124,7 +125,7 @@ fn refused(e: carrack_images::Error) -> Error {
 
 impl Images {
     pub fn open(root: &Path) -> Result<Images> {
-        Ok(Images { store: Store::open(root).map_err(refused)? })
+        Ok(Images { store: Arc::new(Store::open(root).map_err(refused)?) })
     }
 
     /// All images, newest first.
@@ -231,6 +232,21 @@ impl Images {
     /// Makes an image of a file system archive; its id.
     pub fn import(&self, tar: impl Read, options: &ImportOptions) -> Result<String> {
         self.store.import(tar, options, &mut |_: Progress| {}).map(|id| id.to_string()).map_err(refused)
+    }
+
+    /// Writes the images as `docker save` does.
+    pub fn save(&self, names: &[String], out: impl std::io::Write) -> Result<()> {
+        self.store.save(names, out).map_err(refused)
+    }
+
+    /// Whether the image was removed by force and lives on for its containers only.
+    pub fn is_nameless(&self, id: &str) -> bool {
+        !id.is_empty() && self.store.resolve(id).is_err()
+    }
+
+    /// Keeps an image's files for a container, whoever removes the image in whatever process.
+    pub fn hold(&self, id: &str) -> Option<carrack_images::store::Hold> {
+        self.store.hold(&ImageId::parse(id)?).ok()
     }
 
     /// Bytes of all layers, each counted once.

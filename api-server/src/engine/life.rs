@@ -214,6 +214,37 @@ mod tests {
         Request::Top,
     ];
 
+    /// The page of the book has the whole matrix; this keeps it true.
+    #[test]
+    fn the_book_shows_the_matrix() {
+        let mut table = String::from("| |");
+        for state in State::ALL {
+            table += &format!(" {} |", state.name());
+        }
+        table += "\n|---|---|---|---|---|---|---|---|\n";
+        for request in REQUESTS {
+            let name = match request {
+                Request::Remove { force: true } => "remove, by force".to_string(),
+                Request::Remove { force: false } => "remove".to_string(),
+                other => format!("{other:?}").to_lowercase(),
+            };
+            table += &format!("| {name} |");
+            for state in State::ALL {
+                table += &match decide(state, request) {
+                    Answer::Next(next) if next == state => " yes |".to_string(),
+                    Answer::Next(next) => format!(" → {} |", next.name()),
+                    Answer::Repeated => " 304 |".to_string(),
+                    Answer::Denied(reason) => {
+                        format!(" {} |", crate::error::status(reason.error("", "").kind).as_u16())
+                    }
+                };
+            }
+            table += "\n";
+        }
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/api.md")).unwrap();
+        assert!(page.contains(&table), "docs/src/api.md should contain\n{table}");
+    }
+
     #[test]
     fn nothing_leaves_removing() {
         for request in REQUESTS {

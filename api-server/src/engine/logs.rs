@@ -248,10 +248,10 @@ pub async fn send(
             p.exits > seen || p.removed.is_some() || !p.state.is_alive()
         };
         let before = current.as_ref().map(|r| r.pending.len());
-        if let Some(reader) = &mut current {
-            if !pump(reader, &mut printer, &out).await? {
-                return Ok(());
-            }
+        if let Some(reader) = &mut current
+            && !pump(reader, &mut printer, &out).await?
+        {
+            return Ok(());
         }
         let rotated =
             std::fs::metadata(&path).is_ok_and(|m| current.as_ref().is_none_or(|r| r.inode != m.ino()));

@@ -14,6 +14,7 @@
 //! - A container's `op` lock orders starts, ends and removals. It is never held while waiting for an init to end.
 
 pub mod clock;
+pub mod commit;
 pub mod create;
 pub mod error;
 pub mod events;
@@ -121,7 +122,9 @@ impl Engine {
                 }
             };
             engine.names.lock().insert(record.name.clone(), record.id.clone());
+            let hold = engine.images.hold(&record.image_id);
             let container = Container::new(record, engine.container_dir(&key), engine.run_dir(&key));
+            *container.hold.lock() = hold;
             engine.containers.write().insert(key, Arc::new(container));
         }
         Ok(Arc::new(engine))
@@ -252,6 +255,19 @@ impl Engine {
 
     pub(crate) fn image_event(&self, action: &str, id: &str, name: &str) {
         self.events.send("image", action, id, BTreeMap::from([("name".to_string(), name.to_string())]));
+    }
+
+    /// For each image that a container uses, the words for one such container, a running one first.
+    pub fn image_usage(&self) -> HashMap<String, String> {
+        let mut usage: HashMap<String, String> = HashMap::new();
+        for c in self.all() {
+            let record = c.record.read();
+            let running = record.state.is_up();
+            if !record.image_id.is_empty() && (running || !usage.contains_key(&record.image_id)) {
+                usage.insert(record.image_id.clone(), images::user(running, &c.id));
+            }
+        }
+        usage
     }
 
     /// Containers that refer to the volume, running or not.

@@ -347,9 +347,8 @@ mod tests {
 
     #[test]
     fn a_mount_says_which_type_was_wrong() {
-        let mut view = HostView::default();
-        view.mounts =
-            vec![MountRequest { r#type: "volume".into(), target: "rel".into(), ..Default::default() }];
+        let mount = MountRequest { r#type: "volume".into(), target: "rel".into(), ..Default::default() };
+        let view = HostView { mounts: vec![mount], ..HostView::default() };
         let message = wanted(&view, &BTreeMap::new(), &[]).unwrap_err().message;
         assert_eq!(
             message,

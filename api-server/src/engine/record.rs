@@ -157,6 +157,8 @@ pub struct Container {
     pub no_restart: AtomicBool,
     /// Delay before the next restart by policy, milliseconds.
     pub backoff_ms: AtomicU64,
+    /// Keeps the image's files while the container exists.
+    pub hold: Mutex<Option<carrack_images::store::Hold>>,
     pub health: Mutex<Option<Health>>,
     /// Raised when the checks of the present run must end.
     pub health_epoch: AtomicU64,
@@ -201,6 +203,7 @@ impl Container {
             restart_epoch: AtomicU64::new(0),
             no_restart: AtomicBool::new(false),
             backoff_ms: AtomicU64::new(0),
+            hold: Mutex::default(),
             health: Mutex::default(),
             health_epoch: AtomicU64::new(0),
         }

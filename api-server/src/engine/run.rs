@@ -655,6 +655,7 @@ impl Engine {
         }
         self.execs.lock().retain(|_, e| e.container != c.id);
         self.containers.write().remove(&c.id);
+        c.hold.lock().take();
         let record = c.record.read().clone();
         self.release_name(&record.name, &c.id);
         if volumes {
@@ -670,6 +671,10 @@ impl Engine {
                     }
                 }
             }
+        }
+        if self.images.is_nameless(&record.image_id) {
+            let usage = self.image_usage();
+            self.images.sweep(&|id| usage.get(id).cloned());
         }
         self.container_event(c, "destroy", &[]);
         c.published.send_modify(|p| p.removed = Some(None));

@@ -1,6 +1,7 @@
 //! Request and response bodies: bounded JSON in, JSON and streams out.
 
 use crate::engine::error::{Error, Result};
+use crate::engine::files::SyncReader;
 use crate::engine::wire::Object;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, StatusCode, header};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 
 /// Largest JSON body, bytes.
@@ -160,19 +161,7 @@ impl AsyncRead for BodyReader {
 
 /// The same for code that blocks: reads on a thread of the blocking pool.
 pub(crate) fn blocking(body: Body) -> impl io::Read + Send {
-    SyncReader { runtime: tokio::runtime::Handle::current(), from: BodyReader::new(body) }
-}
-
-/// Blocks the calling thread on an async reader. Never for a thread of the runtime itself.
-struct SyncReader<R> {
-    runtime: tokio::runtime::Handle,
-    from: R,
-}
-
-impl<R: AsyncRead + Unpin> io::Read for SyncReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.runtime.block_on(self.from.read(buffer))
-    }
+    SyncReader::new(BodyReader::new(body))
 }
 
 #[cfg(test)]
@@ -191,6 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_read_and_written() {
+        use tokio::io::AsyncReadExt;
         let mut text = String::new();
         BodyReader::new(reader(&b"hello"[..])).read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "hello");

@@ -357,7 +357,7 @@ async fn try_attach(call: Call) -> Result<Response<Body>> {
     let (response, pending) = hijack::take_over(call.request, multiplexed);
     let rules = Rules {
         stdin,
-        end_with_stdin: !(config.stdin_once && !config.tty),
+        end_with_stdin: !config.stdin_once || config.tty,
         detach: (config.tty && stdin).then_some(filter),
     };
     tokio::spawn(async move {
@@ -385,7 +385,7 @@ async fn try_attach(call: Call) -> Result<Response<Body>> {
                 engine.container_event(&c, "detach", &[]);
             }
         }
-        client.writer.close().await;
+        client.finish().await;
     });
     Ok(response)
 }

@@ -116,7 +116,7 @@ async fn start(mut call: Call) -> Result<Response<Body>> {
                 let _ = client.writer.send(&bytes).await;
             }
         }
-        client.writer.close().await;
+        client.finish().await;
     });
     Ok(response)
 }

@@ -24,6 +24,8 @@ use tokio::net::unix::OwnedWriteHalf;
 const RAW: &str = "application/vnd.docker.raw-stream";
 const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 const BLOCK: usize = 64 << 10;
+/// How long a client may take to close its half after we closed ours.
+const LINGER: Duration = Duration::from_secs(5);
 
 type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 type Pending = Pin<Box<dyn Future<Output = Result<Client>> + Send>>;
@@ -220,6 +222,18 @@ pub(crate) async fn relay(client: &mut Client, conversation: Conversation, mut r
     tokio::select! {
         end = stdin => end,
         end = stdout => end,
+    }
+}
+
+impl Client {
+    /// Ends our half and lets the client end its own. Closing a socket with unread input would make the client see a reset
+    /// instead of the end of the output, as in `yes | docker run -i … head -1`.
+    pub(crate) async fn finish(mut self) {
+        self.writer.close().await;
+        let mut buffer = vec![0u8; BLOCK];
+        let drain = async { while matches!(self.reader.read(&mut buffer).await, Ok(n) if n > 0) {} };
+        // One that goes on for ever is cut off.
+        let _ = tokio::time::timeout(LINGER, drain).await;
     }
 }
 

@@ -4,9 +4,10 @@ use super::body::{self, channel, ok};
 use super::{Call, Route, blocking, delete, get, post};
 use crate::engine::Engine;
 use crate::engine::clock;
+use crate::engine::commit::CommitRequest;
 use crate::engine::error::{Error, Result};
 use crate::engine::filters::Filters;
-use crate::engine::images::{Image, join, user};
+use crate::engine::images::{Image, join};
 use crate::version::{self, Version};
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
@@ -22,6 +23,9 @@ pub(super) fn routes() -> Vec<Route> {
         post("/images/create", create),
         post("/images/load", load),
         post("/images/prune", prune),
+        get("/images/get", save),
+        get("/images/{name}/get", save),
+        post("/commit", commit),
         get("/images/{name}/json", inspect),
         get("/images/{name}/history", history),
         post("/images/{name}/tag", tag),
@@ -36,22 +40,6 @@ fn users(engine: &Engine) -> HashMap<String, i64> {
         *users.entry(c.record.read().image_id.clone()).or_default() += 1;
     }
     users
-}
-
-/// The words of one container for each image that one uses, a running one first.
-fn usage(engine: &Engine) -> HashMap<String, String> {
-    let mut usage: HashMap<String, String> = HashMap::new();
-    for c in engine.all() {
-        let record = c.record.read();
-        if record.image_id.is_empty() {
-            continue;
-        }
-        let running = record.state.is_up();
-        if running || !usage.contains_key(&record.image_id) {
-            usage.insert(record.image_id.clone(), user(running, &c.id));
-        }
-    }
-    usage
 }
 
 fn none_list(list: &[String], none: &str, version: Version) -> Value {
@@ -203,7 +191,7 @@ fn tell_removed(engine: &Engine, id: &str, removed: &[Removed]) -> Vec<Value> {
 
 fn remove_image(engine: &Arc<Engine>, name: &str, force: bool) -> Result<Vec<Value>> {
     let id = engine.images.resolve(name)?.id;
-    let usage = usage(engine);
+    let usage = engine.image_usage();
     let removed = engine.images.remove(name, force, &|id| usage.get(id).cloned())?;
     Ok(tell_removed(engine, &id, &removed))
 }
@@ -220,7 +208,7 @@ async fn prune(call: Call) -> Result<Response<Body>> {
     let until = filters.until()?;
     let engine = call.engine.clone();
     let (deleted, space) = blocking(move || {
-        let (usage, before) = (usage(&engine), engine.images.layers_size());
+        let (usage, before) = (engine.image_usage(), engine.images.layers_size());
         let mut rows = Vec::new();
         for image in engine.images.list()? {
             let dangling = image.tags.is_empty() && image.digests.is_empty();
@@ -327,6 +315,59 @@ async fn load(mut call: Call) -> Result<Response<Body>> {
         }
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
+}
+
+async fn save(call: Call) -> Result<Response<Body>> {
+    let names = if call.name.is_empty() { call.query.all("names") } else { vec![call.name.clone()] };
+    if names.is_empty() {
+        return Err(Error::invalid("no image was named"));
+    }
+    let engine = call.engine.clone();
+    // What cannot be found is told before the stream begins; afterwards an error can only cut it off.
+    let checked = names.clone();
+    let looking = engine.clone();
+    blocking(move || checked.iter().try_for_each(|n| looking.images.resolve(n).map(drop))).await?;
+    let (out, answer) = channel(8);
+    tokio::task::spawn_blocking(move || {
+        let mut writer = std::io::BufWriter::with_capacity(256 << 10, ChannelWriter(out));
+        let saved = engine.images.save(&names, &mut writer);
+        match saved.and_then(|()| std::io::Write::flush(&mut writer).map_err(Error::from)) {
+            Ok(()) => names.iter().for_each(|n| engine.image_event("save", n, n)),
+            Err(e) => tracing::warn!(error = %e, "a save was cut off"),
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], answer).into_response())
+}
+
+/// Writes into a response's body from a thread that may block.
+struct ChannelWriter(tokio::sync::mpsc::Sender<Vec<u8>>);
+
+impl std::io::Write for ChannelWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let sent = self.0.blocking_send(bytes.to_vec());
+        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn commit(mut call: Call) -> Result<Response<Body>> {
+    let c = call.engine.find(call.query.text("container"))?;
+    let given = call.object().await?.unwrap_or_default();
+    let q = &call.query;
+    let reference = join(q.text("repo"), q.text("tag"));
+    let request = CommitRequest {
+        reference: (!reference.is_empty()).then_some(reference),
+        comment: q.text("comment").to_string(),
+        pause: q.flag_or("pause", true),
+        changes: q.all("changes"),
+        config: given,
+    };
+    let engine = call.engine.clone();
+    let id = super::to_the_end(async move { engine.commit(&c, request).await }).await?;
+    Ok(body::json(StatusCode::CREATED, &json!({ "Id": id })))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+        serde_json::from_slice(&self.body).expect("JSON")
     }
 
     pub(crate) fn text(&self) -> String {

@@ -25,6 +25,7 @@ const TESTS: &[Test] = &[
     ("without_upgrade", without_upgrade),
     ("events_tell_the_story", events_tell_the_story),
     ("health_checks", health_checks),
+    ("unread_input_is_no_reset", unread_input_is_no_reset),
 ];
 
 /// Runs the tests whose name contains `filter`.
@@ -272,7 +273,7 @@ fn one_container_many_runs() {
         let (head, mut streams) = d.hijack("/containers/job/attach?stream=1&stdin=1&stdout=1&stderr=1", None);
         assert!(head.contains(" 101 "), "{head}");
         assert_eq!(d.post("/containers/job/start").status, 204);
-        write!(streams.get_mut(), "echo run {i}; exit {i}\n").expect("to write");
+        writeln!(streams.get_mut(), "echo run {i}; exit {i}").expect("to write");
         streams.get_mut().shutdown(Shutdown::Write).expect("to half-close");
         let mut bytes = Vec::new();
         streams.read_to_end(&mut bytes).expect("the end");
@@ -398,4 +399,19 @@ fn health_checks() {
     let state = d.wait_for("web", |s| s["Health"]["Status"] == "unhealthy");
     assert!(state["Health"]["FailingStreak"].as_i64() >= Some(2));
     d.ask("DELETE", "/containers/web?force=1", None);
+}
+
+/// `yes | docker run -i … head -1`: the client still writes when the output ends.
+fn unread_input_is_no_reset() {
+    let d = Daemon::start();
+    d.create("head", json!({ "Cmd": ["/usr/bin/head", "-n1"], "OpenStdin": true, "StdinOnce": true }));
+    let (_, mut streams) = d.hijack("/containers/head/attach?stream=1&stdin=1&stdout=1", None);
+    assert_eq!(d.post("/containers/head/start").status, 204);
+    let mut writer = streams.get_ref().try_clone().expect("a copy");
+    let writes = std::thread::spawn(move || while writer.write_all(&[b'\n'; 4096]).is_ok() {});
+    let mut bytes = Vec::new();
+    streams.read_to_end(&mut bytes).expect("the end, and no reset");
+    assert_eq!(frames(&bytes).0, "\n");
+    drop(streams);
+    let _ = writes.join();
 }
