@@ -151,7 +151,7 @@ impl Builder<'_> {
         let read_only = if self.spec.privileged { guarded } else { guarded | MountFlags::RDONLY };
         let proc = ProcFs::new(self.ids.new_sb_id());
         self.mount(proc.clone(), proc.root(), "/proc", guarded, "proc")?;
-        let sys = SysFs::sysfs(self.ids.new_sb_id());
+        let sys = SysFs::new(self.ids.new_sb_id());
         self.mount(sys.clone(), sys.root(), "/sys", read_only, "sysfs")?;
         let cgroup = SysFs::cgroup2(self.ids.new_sb_id());
         self.mount(cgroup.clone(), cgroup.root(), "/sys/fs/cgroup", read_only, "cgroup")?;

@@ -567,12 +567,10 @@ impl Inode for ProcInode {
     }
 
     fn open(&self, how: &OpenRequest) -> Result<Opened, Errno> {
-        if let Some(node) = self.task_node() {
-            if node.fd.is_some() {
-                let view = self.guarded_view(how.tid)?;
-                let text = fd::info(&view, node)?;
-                return self.fs.bodies.snapshot(self.ino(), &text).map(Opened::Fd);
-            }
+        if let Some(node) = self.task_node().filter(|n| n.fd.is_some()) {
+            let view = self.guarded_view(how.tid)?;
+            let text = fd::info(&view, node)?;
+            return self.fs.bodies.snapshot(self.ino(), &text).map(Opened::Fd);
         }
         self.open_row(how).map(Opened::Fd)
     }

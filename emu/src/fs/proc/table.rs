@@ -220,7 +220,7 @@ mod tests {
         assert!(t.find(b"gone").is_none());
         assert!(t.find(b"a/d/x").is_none());
         let m = t.find(b"m").unwrap();
-        assert_eq!(t.entries[t.child(m, &[b'8']).unwrap()].name, "8");
+        assert_eq!(t.entries[t.child(m, b"8").unwrap()].name, "8");
         assert!(t.child(m, b"9").is_none());
     }
 }

@@ -44,16 +44,16 @@ pub struct SysFs {
 
 impl SysFs {
     /// For `/sys`.
-    pub fn sysfs(id: SbId) -> Arc<SysFs> {
-        SysFs::new(id, Flavor::Sysfs)
+    pub fn new(id: SbId) -> Arc<SysFs> {
+        SysFs::make(id, Flavor::Sysfs)
     }
 
     /// For `/sys/fs/cgroup`.
     pub fn cgroup2(id: SbId) -> Arc<SysFs> {
-        SysFs::new(id, Flavor::Cgroup)
+        SysFs::make(id, Flavor::Cgroup)
     }
 
-    fn new(id: SbId, flavor: Flavor) -> Arc<SysFs> {
+    fn make(id: SbId, flavor: Flavor) -> Arc<SysFs> {
         Arc::new_cyclic(|this| SysFs {
             id,
             this: this.clone(),
@@ -109,7 +109,7 @@ impl SuperBlock for SysFs {
 
     fn root(&self) -> InodeRef {
         // The caller holds it, so it is there.
-        let fs = self.this.upgrade().unwrap_or_else(|| SysFs::new(self.id, self.flavor));
+        let fs = self.this.upgrade().unwrap_or_else(|| SysFs::make(self.id, self.flavor));
         Arc::new(SysInode { fs, node: Node::Row(0) })
     }
 

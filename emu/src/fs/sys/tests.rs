@@ -17,7 +17,7 @@ fn read(inode: &InodeRef) -> String {
 
 #[test]
 fn everything_listed_is_there_and_found_by_number() {
-    let fs = SysFs::sysfs(SbId(7));
+    let fs = SysFs::new(SbId(7));
     let mut todo = vec![fs.root()];
     let mut seen = 0;
     while let Some(dir) = todo.pop() {
@@ -45,7 +45,7 @@ fn everything_listed_is_there_and_found_by_number() {
 
 #[test]
 fn processors_are_the_host_s() {
-    let fs = SysFs::sysfs(SbId(7));
+    let fs = SysFs::new(SbId(7));
     let online = at(&fs, "devices/system/cpu/online").unwrap();
     assert_eq!(read(&online), std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap());
     let known = fs.inode_of_host(&HostName::Path(b"/sys/devices/system/cpu/online")).unwrap();
@@ -55,7 +55,7 @@ fn processors_are_the_host_s() {
 
 #[test]
 fn nothing_else_of_the_host_s_is_there() {
-    let fs = SysFs::sysfs(SbId(7));
+    let fs = SysFs::new(SbId(7));
     for path in [
         "devices/system/memory",
         "devices/system/cpu/uevent",
