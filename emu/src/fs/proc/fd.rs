@@ -3,7 +3,8 @@
 //! A link to a file of ours leads to its inode, a link to anything else to a place outside of the tree
 //! ([`Ids::place_of`](crate::vfs::ids::Ids::place_of)), through which it can be opened again.
 
-use super::inode::{Node, ProcInode, TaskNode};
+use super::inode::ProcInode;
+use super::node::{Node, TaskNode};
 use super::subject::guest_pid;
 use super::view::{View, What};
 use crate::err;

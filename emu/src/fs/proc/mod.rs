@@ -17,6 +17,7 @@ mod maps;
 mod meminfo;
 mod mounts;
 mod net;
+mod node;
 mod pid;
 mod root;
 mod status;
@@ -30,7 +31,8 @@ use crate::kernel::Kernel;
 use crate::vfs::{HostName, Ino, InodeRef, SbId, StatFs, SuperBlock, Timespec};
 use crate::{bail, err};
 use body::Bodies;
-use inode::{Node, ProcInode};
+use inode::ProcInode;
+use node::Node;
 use std::sync::{Arc, OnceLock, Weak};
 
 pub(crate) use meminfo::used as memory_used;
