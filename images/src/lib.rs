@@ -7,7 +7,7 @@
 //! - [`index`] is that tree on disk: immutable, memory-mapped, read in place.
 //! - [`store`] is the directory that holds it all, and the one place where images are named, committed and
 //!   removed.
-//! - [`reference`] parses image names the way the docker client's users know them.
+//! - [`mod@reference`] parses image names the way the docker client's users know them.
 //!
 //! Nothing here needs privilege: owners, modes, device numbers and extended attributes of a guest are
 //! metadata in the index, and no host path is ever built from a name in an archive. Nothing here talks to a
