@@ -6,8 +6,11 @@
 //!
 //! # Terminals
 //! The supervisor opens terminals with O_NOCTTY, always: a controlling terminal taken at open would be the supervisor's, not
-//! the guest's. A guest gets one with TIOCSCTTY, which is native. (A session leader without a terminal that opens one and
-//! expects it to become its own by that alone, System V style, is not served.)
+//! the guest's. What Linux does at open for a session leader is done after it, see `sys/terminal.rs`.
+//!
+//! `/dev/tty` can only be opened by the task whose terminal is meant. So its slave is opened instead, and marked, so that
+//! the descriptor is told to be of `/dev/tty` all the same: its F_SETSIG is SIGIO, which means nearly the same as the
+//! initial 0 and which nobody sets for a terminal.
 
 use super::devpts::DevPts;
 use super::tmp::TmpFs;
@@ -17,7 +20,7 @@ use crate::{bail, err};
 use parking_lot::RwLock;
 use rustix::fs::{Mode, OFlags};
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -93,8 +96,16 @@ impl Devices {
         if libc::major(number) != PTS_MAJOR {
             bail!(ENXIO, "controlling terminal is not the container's");
         }
-        self.terminals()?.open_slave(libc::minor(number), flags)
+        let fd = self.terminals()?.open_slave(libc::minor(number), flags)?;
+        // Without the mark it is but the slave.
+        let _ = crate::platform::host::set_signal(fd.as_fd(), libc::SIGIO);
+        Ok(fd)
     }
+}
+
+/// Whether an open slave was opened as `/dev/tty`.
+pub(crate) fn is_dev_tty(slave: &OwnedFd) -> bool {
+    crate::platform::host::get_signal(slave.as_fd()) == Ok(libc::SIGIO)
 }
 
 /// `tty_nr` of `/proc/TID/stat`: the terminal's device number, in the kernel's own packing of major and minor.

@@ -79,3 +79,47 @@ pub(crate) fn is_open_for_writing(fd: BorrowedFd<'_>) -> bool {
     }
     false
 }
+
+fn check(r: libc::c_int) -> Result<libc::c_int, rustix::io::Errno> {
+    if r < 0 { Err(rustix::io::Errno::from_raw_os_error(nix::errno::Errno::last_raw())) } else { Ok(r) }
+}
+
+/// An ioctl(2) command that gives an int.
+pub(crate) fn ioctl_get_int(fd: BorrowedFd<'_>, cmd: u32) -> Result<i32, rustix::io::Errno> {
+    let mut value: libc::c_int = 0;
+    // SAFETY: callers pass commands whose argument is a pointer to an int; `value` lives through the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::c_ulong::from(cmd), &raw mut value) })?;
+    Ok(value)
+}
+
+const F_SETOWN_EX: libc::c_int = 15;
+const F_GETOWN_EX: libc::c_int = 16;
+const F_SETSIG: libc::c_int = 10;
+const F_GETSIG: libc::c_int = 11;
+
+/// F_SETOWN_EX: `kind` is one of F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP.
+pub(crate) fn set_owner(fd: BorrowedFd<'_>, kind: i32, pid: i32) -> Result<(), rustix::io::Errno> {
+    let owner = [kind, pid];
+    // SAFETY: `owner` has the layout of struct f_owner_ex and lives through the call; the kernel only reads it.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, owner.as_ptr()) }).map(drop)
+}
+
+/// F_GETOWN_EX: type and pid.
+pub(crate) fn get_owner(fd: BorrowedFd<'_>) -> Result<[i32; 2], rustix::io::Errno> {
+    let mut owner = [0i32; 2];
+    // SAFETY: `owner` has the layout of struct f_owner_ex and lives through the call.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETOWN_EX, owner.as_mut_ptr()) })?;
+    Ok(owner)
+}
+
+/// F_SETSIG.
+pub(crate) fn set_signal(fd: BorrowedFd<'_>, sig: i32) -> Result<(), rustix::io::Errno> {
+    // SAFETY: by value.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, sig) }).map(drop)
+}
+
+/// F_GETSIG.
+pub(crate) fn get_signal(fd: BorrowedFd<'_>) -> Result<i32, rustix::io::Errno> {
+    // SAFETY: by value.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETSIG) })
+}

@@ -1,15 +1,31 @@
-//! ioctl(2) and fcntl(2) commands that name something: process groups of terminals, owners of descriptors, interfaces.
+//! ioctl(2): the commands that name something, and those that no list knows.
+//!
+//! Commands that run natively are in `carrack_syscalls::values`. What is neither there nor here answers ENOTTY, as on a
+//! kernel without the driver. Terminals have a file of their own, [`terminal`](super::terminal).
 
-use super::{Call, OK, Outcome, SysResult};
-use crate::errno::{Errno, host};
+use super::{Call, OK, Outcome, SysResult, terminal};
+use crate::control::NetworkMode;
+use crate::errno::Errno;
+use crate::platform::{fds, host, sockets};
 use crate::{bail, err};
 use carrack_syscalls::arg::*;
 use rustix::fd::AsFd;
 
-const TIOCGPGRP: u32 = 0x540f;
-const TIOCSPGRP: u32 = 0x5410;
-const TIOCGSID: u32 = 0x5429;
-const TIOCSTI: u32 = 0x5412;
+const FIGETBSZ: u32 = 2;
+const FIOQSIZE: u32 = 0x5460;
+const FICLONE: u32 = 0x4004_9409;
+const FICLONERANGE: u32 = 0x4020_940d;
+const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const RNDGETENTCNT: u32 = 0x8004_5200;
+const TFD_IOC_SET_TICKS: u32 = 0x4008_5400;
+const EPIOCSPARAMS: u32 = 0x4008_8a01;
+const EPIOCGPARAMS: u32 = 0x8008_8a02;
+
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+const FIOGETOWN: u32 = 0x8903;
+const SIOCGPGRP: u32 = 0x8904;
+
 const SIOCGIFNAME: u32 = 0x8910;
 const SIOCGIFCONF: u32 = 0x8912;
 const SIOCGIFFLAGS: u32 = 0x8913;
@@ -21,123 +37,158 @@ const SIOCGIFMETRIC: u32 = 0x891d;
 const SIOCGIFMTU: u32 = 0x8921;
 const SIOCGIFHWADDR: u32 = 0x8927;
 const SIOCGIFINDEX: u32 = 0x8933;
+const SIOCGIFPFLAGS: u32 = 0x8935;
+const SIOCGIFCOUNT: u32 = 0x8938;
 const SIOCGIFTXQLEN: u32 = 0x8942;
-const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
-const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
-const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
-const FICLONE: u32 = 0x4004_9409;
-const FICLONERANGE: u32 = 0x4020_940d;
-const FIOQSIZE: u32 = 0x5460;
-const FIGETBSZ: u32 = 2;
+const SIOCETHTOOL: u32 = 0x8946;
+const SIOCGARP: u32 = 0x8954;
+const SIOCGIFMAP: u32 = 0x8970;
+
+/// Routes, addresses, flags … of interfaces: for who has CAP_NET_ADMIN, which no guest has towards the host.
+const NETWORK_SETTERS: [u32; 19] = [
+    0x890b, 0x890c, 0x8914, 0x8916, 0x8918, 0x891a, 0x891c, 0x891e, 0x8922, 0x8923, 0x8924, 0x8931, 0x8932,
+    0x8934, 0x8936, 0x8943, 0x8953, 0x8955, 0x8971,
+];
 
 pub(crate) fn ioctl(cx: &Call, fd: Fd, cmd: IoctlCmd, arg: Ptr) -> SysResult {
-    let cmd = cmd.0;
     // EBADF comes before everything.
-    crate::platform::fds::host_name(cx.tid(), fd.0)?;
-    match cmd {
-        TIOCGPGRP | TIOCGSID => terminal_id(cx, fd.0, cmd, arg),
-        TIOCSPGRP => {
-            let pgrp: i32 = cx.memory().read_obj(arg.0.0)?;
-            if pgrp == 1 {
-                // The host knows init's group by another number. Whatever is there when the kernel reads: it accepts only
-                // groups of the caller's own session.
-                cx.memory().write_obj(arg.0.0, &cx.kernel.tasks.init())?;
+    fds::host_name(cx.tid(), fd.0)?;
+    if terminal::has_command(cmd.0) {
+        return terminal::ioctl(cx, fd, cmd.0, arg);
+    }
+    match cmd.0 {
+        FIOSETOWN | SIOCSPGRP | FIOGETOWN | SIOCGPGRP => owner(cx, fd, cmd.0, arg),
+        // At host level the interfaces are the host's.
+        SIOCGIFNAME | SIOCGIFCONF | SIOCGIFFLAGS | SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR
+        | SIOCGIFNETMASK | SIOCGIFMETRIC | SIOCGIFMTU | SIOCGIFHWADDR | SIOCGIFINDEX | SIOCGIFPFLAGS
+        | SIOCGIFCOUNT | SIOCGIFTXQLEN | SIOCETHTOOL | SIOCGARP | SIOCGIFMAP => {
+            match cx.kernel.spec.network {
+                NetworkMode::Host => Ok(Outcome::Continue),
+                NetworkMode::None => loopback_interface(cx, fd, cmd.0, arg),
             }
-            Ok(Outcome::Continue)
         }
-        TIOCSTI => bail!(EIO, "typing into a terminal is not allowed"),
-        // Reading the network's interfaces: at host level these are the host's, and setting needs CAP_NET_ADMIN there.
-        SIOCGIFNAME | SIOCGIFCONF | SIOCGIFFLAGS | SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK
-        | SIOCGIFMETRIC | SIOCGIFMTU | SIOCGIFHWADDR | SIOCGIFINDEX | SIOCGIFTXQLEN => Ok(Outcome::Continue),
-        // Between two descriptors that the guest holds, by value or with plain numbers in memory.
-        FICLONE | FICLONERANGE | FIOQSIZE | FIGETBSZ => Ok(Outcome::Continue),
+        cmd if NETWORK_SETTERS.contains(&cmd) => {
+            let socket = cx.duplicate_fd(fd.0)?;
+            match sockets::kind(socket.as_fd()) {
+                Ok(_) => bail!(EPERM),
+                Err(_) => bail!(ENOTTY),
+            }
+        }
+        // Between descriptors that the guest holds, or plain numbers.
+        FICLONE | FICLONERANGE | FIOQSIZE | FIGETBSZ | RNDGETENTCNT | TFD_IOC_SET_TICKS | EPIOCSPARAMS
+        | EPIOCGPARAMS => Ok(Outcome::Continue),
         FS_IOC_GETFLAGS => {
             cx.memory().write_obj(arg.0.0, &0i32)?;
             OK
         }
-        FS_IOC_SETFLAGS | FS_IOC_FSGETXATTR => bail!(ENOTTY),
         _ => bail!(ENOTTY),
     }
 }
 
-fn terminal_id(cx: &Call, fd: i32, cmd: u32, arg: Ptr) -> SysResult {
-    let dup = cx.duplicate_fd(fd)?;
-    // tcgetpgrp asks about the caller's controlling terminal, or about the slave of a master: for us neither is ours, so
-    // the answer comes from the task itself.
-    if !rustix::termios::isatty(dup.as_fd()) {
+/// Who gets SIGIO and SIGURG of a socket.
+fn owner(cx: &Call, fd: Fd, cmd: u32, arg: Ptr) -> SysResult {
+    let socket = cx.duplicate_fd(fd.0)?;
+    if sockets::kind(socket.as_fd()).is_err() {
         bail!(ENOTTY);
     }
-    let id = match own_terminal(cx, &dup) {
-        Some((pgrp, session)) => {
-            if cmd == TIOCGSID {
-                session
-            } else {
-                pgrp
-            }
+    if matches!(cmd, FIOSETOWN | SIOCSPGRP) {
+        let pid: i32 = cx.memory().read_obj(arg.0.0)?;
+        super::fcntl::set_owner(cx, fd, pid)
+    } else {
+        let pid = super::fcntl::get_owner(cx, fd)?;
+        cx.memory().write_obj(arg.0.0, &pid)?;
+        OK
+    }
+}
+
+/// `struct ifreq`: a name and a union of 24 bytes.
+const IFREQ: usize = 40;
+const NAME: usize = 16;
+const LO_INDEX: i32 = 1;
+/// IFF_UP | IFF_LOOPBACK | IFF_RUNNING
+const LO_FLAGS: i16 = 0x49;
+const LO_MTU: i32 = 65536;
+const LO_TXQLEN: i32 = 1000;
+
+/// `sockaddr_in` of `ip`.
+fn inet(ip: [u8; 4]) -> [u8; 16] {
+    let mut addr = [0; 16];
+    addr[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    addr[4..8].copy_from_slice(&ip);
+    addr
+}
+
+/// The only interface of a container without a network.
+fn loopback_interface(cx: &Call, fd: Fd, cmd: u32, arg: Ptr) -> SysResult {
+    let socket = cx.duplicate_fd(fd.0)?;
+    if sockets::kind(socket.as_fd()).is_err() {
+        bail!(ENOTTY);
+    }
+    let memory = cx.memory();
+    if cmd == SIOCGIFCONF {
+        return interface_list(cx, arg);
+    }
+    let mut request = [0u8; IFREQ];
+    memory.read(arg.0.0, &mut request)?;
+    if cmd == SIOCGIFNAME {
+        let index = i32::from_ne_bytes([request[16], request[17], request[18], request[19]]);
+        if index != LO_INDEX {
+            bail!(ENODEV);
         }
-        None => {
-            let r = if cmd == TIOCGSID {
-                rustix::termios::tcgetsid(dup.as_fd())
-            } else {
-                rustix::termios::tcgetpgrp(dup.as_fd())
-            };
-            r.map_err(host)?.as_raw_nonzero().get()
+        request[..NAME].copy_from_slice(b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        memory.write(arg.0.0, &request)?;
+        return OK;
+    }
+    // An alias (`lo:1`) is the interface too.
+    let name = request[..NAME].split(|&b| b == 0 || b == b':').next();
+    if name != Some(b"lo") {
+        bail!(ENODEV);
+    }
+    let mut set = |bytes: &[u8]| request[NAME..NAME + bytes.len()].copy_from_slice(bytes);
+    match cmd {
+        SIOCGIFFLAGS => set(&LO_FLAGS.to_ne_bytes()),
+        SIOCGIFADDR | SIOCGIFDSTADDR => set(&inet([127, 0, 0, 1])),
+        SIOCGIFBRDADDR => set(&inet([0; 4])),
+        SIOCGIFNETMASK => set(&inet([255, 0, 0, 0])),
+        SIOCGIFMETRIC | SIOCGIFPFLAGS => set(&0i32.to_ne_bytes()),
+        SIOCGIFMTU => set(&LO_MTU.to_ne_bytes()),
+        SIOCGIFHWADDR => {
+            let mut addr = [0; 16];
+            addr[..2].copy_from_slice(&(libc::ARPHRD_LOOPBACK).to_ne_bytes());
+            set(&addr);
         }
-    };
-    cx.memory().write_obj(arg.0.0, &cx.kernel.tasks.guest_pid(id))?;
+        SIOCGIFINDEX => set(&LO_INDEX.to_ne_bytes()),
+        SIOCGIFTXQLEN => set(&LO_TXQLEN.to_ne_bytes()),
+        SIOCGIFMAP => set(&[0; 24]),
+        SIOCGARP => bail!(ENXIO),
+        SIOCETHTOOL => bail!(EOPNOTSUPP),
+        _ => bail!(EINVAL),
+    }
+    memory.write(arg.0.0, &request)?;
     OK
 }
 
-/// (foreground group, session) when the descriptor is the caller's controlling terminal, from /proc/TID/stat.
-fn own_terminal(cx: &Call, fd: &rustix::fd::OwnedFd) -> Option<(i32, i32)> {
-    let text = std::fs::read(format!("/proc/{}/stat", cx.tid())).ok()?;
-    let end = text.iter().rposition(|&b| b == b')')?;
-    let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().take(6).collect();
-    let (session, tty, foreground) = (fields.get(3)?.parse().ok()?, fields.get(4)?.parse::<i32>().ok()?, fields.get(5)?);
-    let rdev = rustix::fs::fstat(fd).ok()?.st_rdev;
-    // new_encode_dev(): minor bits 0-7, major 8-19, minor 20-31.
-    let encoded = (libc::minor(rdev) & 0xff) | (libc::major(rdev) << 8) | ((libc::minor(rdev) & !0xff) << 12);
-    if tty == 0 || encoded as i32 != tty {
-        return None;
-    }
-    Some((foreground.parse().ok()?, session))
+/// SIOCGIFCONF: `struct ifconf` is a length and a pointer, which may be null to ask for the length.
+fn interface_list(cx: &Call, arg: Ptr) -> SysResult {
+    let [len, at]: [u64; 2] = cx.memory().read_obj(arg.0.0)?;
+    let room = i32::try_from(len & 0xffff_ffff).map_err(|_| err!(EINVAL))?;
+    let mut entry = [0u8; IFREQ];
+    entry[..2].copy_from_slice(b"lo");
+    entry[NAME..NAME + 16].copy_from_slice(&inet([127, 0, 0, 1]));
+    let used = if at == 0 {
+        IFREQ as i32
+    } else if room as usize >= IFREQ {
+        cx.memory().write(at, &entry)?;
+        IFREQ as i32
+    } else {
+        0
+    };
+    cx.memory().write_obj(arg.0.0, &used)?;
+    OK
 }
 
-const F_SETOWN: u32 = 8;
-const F_GETOWN: u32 = 9;
-const F_SETOWN_EX: u32 = 15;
-const F_GETOWN_EX: u32 = 16;
-const F_SETLEASE: u32 = 1024;
-const F_NOTIFY: u32 = 1026;
-
-pub(crate) fn fcntl(cx: &Call, fd: Fd, cmd: FcntlCmd, arg: Ulong) -> SysResult {
-    crate::platform::fds::host_name(cx.tid(), fd.0)?;
-    let check = |pid: i32| -> Result<i32, Errno> {
-        if pid == 0 {
-            return Ok(0);
-        }
-        let host = cx.kernel.tasks.host_pid(pid.unsigned_abs().try_into().unwrap_or(0));
-        cx.kernel.tasks.resolve(host).ok_or(err!(ESRCH))?;
-        Ok(if pid < 0 { -host } else { host })
-    };
-    match cmd.0 as u32 {
-        F_SETOWN => {
-            let host = check(arg.0 as i32)?;
-            if host == arg.0 as i32 {
-                return Ok(Outcome::Continue);
-            }
-            let args = [cx.args[0], cx.args[1], host as u64, 0, 0, 0];
-            super::reissue(cx, cx.nr, args)
-        }
-        F_GETOWN => Ok(Outcome::Continue),
-        F_SETOWN_EX => {
-            let [_, pid]: [i32; 2] = cx.memory().read_obj(arg.0)?;
-            check(pid)?;
-            bail!(EINVAL, "F_SETOWN_EX is not supported")
-        }
-        F_GETOWN_EX => Ok(Outcome::Continue),
-        F_SETLEASE | F_NOTIFY => bail!(EINVAL, "leases and directory notification are not supported"),
-        _ => bail!(EINVAL),
-    }
+/// The value of a command that gives an int, made by the supervisor on its duplicate.
+pub(super) fn host_int(cx: &Call, fd: i32, cmd: u32) -> Result<i32, Errno> {
+    let dup = cx.duplicate_fd(fd)?;
+    host::ioctl_get_int(dup.as_fd(), cmd).map_err(crate::errno::host)
 }

@@ -365,6 +365,7 @@ fn vfs_open(walker: &Walker<'_>, path: &Path, flags: i32, cloexec: bool) -> SysR
     }
     let dealt_with = libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_DIRECTORY;
     match path.inode.open(&OpenRequest { flags: flags & !dealt_with, tid: cx.tid() }) {
+        Ok(Opened::Fd(fd)) if path.inode.kind() == Kind::CharDevice => super::terminal::opened(cx, fd, flags, cloexec),
         Ok(Opened::Fd(fd)) => Ok(Outcome::Fd { fd, cloexec }),
         Ok(Opened::Blocking(host, flags)) => super::block::open_blocking(cx, host, flags, cloexec),
         // The supervisor's own table, not the guest's.

@@ -3,6 +3,7 @@
 //! A descriptor's host name (`/proc/TID/fd/N`) was made by us and says which superblock and inode it is of; guests cannot
 //! make such names. memfds are told by their device and inode number instead, because a guest chooses a memfd's name.
 
+use super::mirror::Mirrors;
 use super::placeholder::{self, Placeholders};
 use super::{HostName, Ino, InodeRef, Path, SbId, SuperBlock};
 use crate::errno::Errno;
@@ -30,6 +31,7 @@ pub struct Ids {
     superblocks: RwLock<Vec<Arc<dyn SuperBlock>>>,
     next_sb: AtomicU32,
     pub placeholders: Placeholders,
+    pub mirrors: Mirrors,
 }
 
 /// Beginnings of the host names that we make.
@@ -84,6 +86,12 @@ impl Names {
     }
 }
 
+/// Whether a slave was opened by the name of the controlling terminal.
+fn is_dev_tty(kernel: &Kernel, tid: i32, fd: i32) -> bool {
+    let tgid = kernel.tasks.get(tid).map_or(tid, |task| task.tgid);
+    matches!(fds::share(tgid, fd), Ok(Some(slave)) if crate::fs::dev::is_dev_tty(&slave))
+}
+
 fn number(text: &[u8]) -> Option<u64> {
     let text = text.strip_suffix(b" (deleted)").unwrap_or(text);
     if text.is_empty() || text.len() > 19 || !text.iter().all(u8::is_ascii_digit) {
@@ -105,6 +113,7 @@ impl Ids {
             names,
             superblocks: RwLock::new(Vec::new()),
             next_sb: AtomicU32::new(1),
+            mirrors: Mirrors::new(&run_dir.join("p")),
             placeholders: Placeholders::new(run_dir.join("p")),
         }
     }
@@ -139,6 +148,9 @@ impl Ids {
             Parsed::Nothing => None,
             Parsed::Placeholder(sb, ino) => {
                 self.placeholders.inode(sb, ino).or_else(|| self.superblock(sb)?.inode(ino))
+            }
+            Parsed::Host(HostName::Path(pts)) if pts.starts_with(b"/dev/pts/") && is_dev_tty(kernel, tid, fd) => {
+                self.ask(&HostName::Path(b"/dev/tty"))
             }
             Parsed::Host(host) => self.ask(&host),
             Parsed::Memfd => {
