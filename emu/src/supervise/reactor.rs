@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the container's processes may take to die of SIGKILL (uninterruptible sleep on a dead server's files).
 const DEATH: Duration = Duration::from_secs(10);
+/// An attachment whose input has ended still gets what the process says to that input within this time.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often use of memory is looked at, where it is limited.
 const TICK: Duration = Duration::from_millis(100);
 /// Standard input is read from clients no faster than the process takes it, bytes.
@@ -258,6 +260,9 @@ impl Reactor {
                 if client.has_queued() {
                     events |= PollFlags::OUT;
                 }
+                if let Some(at) = client.end_at {
+                    at_most(at.saturating_duration_since(Instant::now()));
+                }
                 let is_taken = process.input.is_some() && process.input_queue.len() < INPUT_QUEUE;
                 if !client.is_input_done && is_taken {
                     events |= PollFlags::IN;
@@ -473,6 +478,11 @@ impl Reactor {
         for p in 0..self.processes.len() {
             let process = &mut self.processes[p];
             let is_init = process.exec.is_none();
+            for client in &mut process.clients {
+                if client.end_at.is_some_and(|at| at <= Instant::now()) {
+                    client.end();
+                }
+            }
             process.clients.retain(|c| !c.is_gone && !(is_init && c.is_full() && c.is_stuck()));
             let Some((code, at)) = process.exited else { continue };
             if process.is_done {
@@ -634,9 +644,9 @@ impl Process {
                     client.is_input_done = true;
                     if self.has_stdin_once && !self.is_tty {
                         self.is_input_ending = true;
-                    } else if !self.is_tty || !self.has_stdin_once {
+                    } else {
                         // As in Docker: an attachment whose input ends is over, unless its input was the process's.
-                        client.end();
+                        client.end_at = Some(Instant::now() + GRACE);
                     }
                 }
                 Some(n) => self.input_queue.extend(&buf[..n]),

@@ -32,6 +32,8 @@ pub(super) struct Client {
     /// Close when the queue is empty.
     is_ending: bool,
     pub(super) is_gone: bool,
+    /// When to close it although the process goes on.
+    pub(super) end_at: Option<Instant>,
     /// When the connection last took something, while there was something to take.
     progress: Instant,
 }
@@ -47,6 +49,7 @@ impl Client {
             is_input_done: !wants.stdin,
             is_ending: false,
             is_gone: false,
+            end_at: None,
             progress: Instant::now(),
         })
     }
