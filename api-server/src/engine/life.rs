@@ -241,7 +241,8 @@ mod tests {
             }
             table += "\n";
         }
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/api.md")).unwrap();
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/api.md")).unwrap();
         assert!(page.contains(&table), "docs/src/api.md should contain\n{table}");
     }
 

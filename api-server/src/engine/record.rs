@@ -155,6 +155,8 @@ pub struct Container {
     pub restart_epoch: AtomicU64,
     /// A client stopped it: no policy restarts it until the next start.
     pub no_restart: AtomicBool,
+    /// In the middle of a restart: its end removes nothing.
+    pub keep: AtomicBool,
     /// Delay before the next restart by policy, milliseconds.
     pub backoff_ms: AtomicU64,
     /// Keeps the image's files while the container exists.
@@ -202,6 +204,7 @@ impl Container {
             attached: AtomicUsize::new(0),
             restart_epoch: AtomicU64::new(0),
             no_restart: AtomicBool::new(false),
+            keep: AtomicBool::new(false),
             backoff_ms: AtomicU64::new(0),
             hold: Mutex::default(),
             health: Mutex::default(),

@@ -309,6 +309,7 @@ impl Engine {
         if restarts {
             self.schedule_restart(c, ran);
         } else if host.auto_remove
+            && !c.keep.load(SeqCst)
             && let Err(e) = self.destroy(c, true).await
         {
             tracing::error!(container = %c.id, error = %e, "the automatic removal failed");
@@ -482,24 +483,22 @@ impl Engine {
         signal: Option<i32>,
         timeout: Option<i64>,
     ) -> Result<()> {
-        let auto_remove = c.record.read().host_view().auto_remove;
         let name = c.name();
         let failed = |e: Error| Error::internal(format!("Cannot restart container {name}: {}", e.message));
         if c.state().is_up() {
-            // Not removed by the stop in the middle.
-            if auto_remove {
-                c.record.write().host.insert("AutoRemove".into(), false.into());
-            }
+            c.keep.store(true, SeqCst);
             let stopped = self.stop(c, signal, timeout).await;
-            if auto_remove {
-                c.record.write().host.insert("AutoRemove".into(), true.into());
-            }
             match stopped {
-                Err(e) if e.kind != Kind::NotModified => return Err(failed(e)),
+                Err(e) if e.kind != Kind::NotModified => {
+                    c.keep.store(false, SeqCst);
+                    return Err(failed(e));
+                }
                 _ => {}
             }
         }
-        match self.start(c).await {
+        let started = self.start(c).await;
+        c.keep.store(false, SeqCst);
+        match started {
             Err(e) if e.kind != Kind::NotModified => return Err(failed(e)),
             _ => {}
         }
