@@ -47,7 +47,7 @@ pub(crate) fn execve(cx: &Call, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr) -> 
     let file = Program::File(image::find(cx, &cx.fs().cwd, &name, 0)?);
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
-    run(cx, file, name, argv, envp, empty)
+    run(cx, file, (name, false), argv, envp, empty)
 }
 
 pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr, flags: AtFlags) -> SysResult {
@@ -69,7 +69,7 @@ pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, en
     };
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
-    run(cx, file, shown, argv, envp, empty)
+    run(cx, file, (shown, name.is_empty()), argv, envp, empty)
 }
 
 /// fexecve(3): what a descriptor is of.
@@ -84,8 +84,19 @@ fn by_descriptor(cx: &Call, fd: i32) -> Result<Program, Errno> {
     }
 }
 
-fn run(cx: &Call, file: Program, name: Vec<u8>, argv: Vec<Vec<u8>>, envp: Vec<Vec<u8>>, empty: u64) -> SysResult {
-    let prepared = image::prepare(cx, file, name, argv, envp)?;
+/// `name`: AT_EXECFN, and whether it was made up for a descriptor.
+fn run(
+    cx: &Call,
+    file: Program,
+    (name, made_up): (Vec<u8>, bool),
+    argv: Vec<Vec<u8>>,
+    envp: Vec<Vec<u8>>,
+    empty: u64,
+) -> SysResult {
+    let mut prepared = image::prepare(cx, file, name, argv, envp)?;
+    if made_up {
+        prepared.comm_from_dentry();
+    }
     let fd = cx.door.add_fd(&cx.kernel.stub.file, true)?;
     cx.door.about_to_block();
     let tid = cx.tid();

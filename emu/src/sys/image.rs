@@ -28,6 +28,10 @@ pub(crate) struct Prepared {
     envp: Vec<Vec<u8>>,
     /// AT_EXECFN: the name as it was given.
     name: Vec<u8>,
+    /// The task's name: the last component of `name`, or for a descriptor its file's.
+    comm: Vec<u8>,
+    /// The task's new name where that is not the last component of `name`.
+    comm: Option<Vec<u8>>,
     secure: bool,
     /// Linux finds out past the point of no return that it cannot load this: the task ends by SIGSEGV.
     is_doomed: bool,
@@ -113,6 +117,14 @@ pub(crate) enum Program {
     Memfd(OwnedFd),
 }
 
+/// do_open_execat(): what can be said before the vectors are looked at.
+pub(crate) fn check(cx: &Call, program: &Program) -> Result<(), Errno> {
+    match program {
+        Program::File(path) => may_execute(path, &cx.cred()),
+        Program::Memfd(_) => Ok(()),
+    }
+}
+
 /// may_open() for MAY_EXEC, and the body.
 fn open_program(program: &Program, cred: &Cred) -> Result<OwnedFd, Errno> {
     match program {
@@ -127,16 +139,38 @@ fn open_program(program: &Program, cred: &Cred) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn open(path: &Path, cred: &Cred) -> Result<OwnedFd, Errno> {
+fn may_execute(path: &Path, cred: &Cred) -> Result<(), Errno> {
     if path.inode.kind() != Kind::Regular || path.mnt.flags().contains(MountFlags::NOEXEC) {
         bail!(EACCES);
     }
-    inode_permission(cred, &*path.inode, Access::EXEC)?;
+    inode_permission(cred, &*path.inode, Access::EXEC)
+}
+
+fn open(path: &Path, cred: &Cred) -> Result<OwnedFd, Errno> {
+    may_execute(path, cred)?;
     let body = path.inode.open_body()?;
     if crate::platform::host::is_open_for_writing(body.as_fd()) {
         bail!(ETXTBSY);
     }
     Ok(body)
+}
+
+/// A descriptor that Linux needs none for: where the guest's table is full its soft limit is raised for the moment.
+pub(crate) fn add_fd(cx: &Call, fd: &OwnedFd, cloexec: bool) -> Result<i32, Errno> {
+    const NOFILE: u32 = libc::RLIMIT_NOFILE;
+    let full = match cx.door.add_fd(fd, cloexec) {
+        Err(e) if e.code() == libc::EMFILE => e,
+        other => return other,
+    };
+    let tgid = cx.task.tgid;
+    let Some((soft, hard)) = crate::platform::host::prlimit_get(tgid, NOFILE) else { return Err(full) };
+    if hard <= soft {
+        return Err(full);
+    }
+    crate::platform::host::prlimit_set(tgid, NOFILE, hard.min(soft.saturating_add(8)), hard);
+    let added = cx.door.add_fd(fd, cloexec);
+    crate::platform::host::prlimit_set(tgid, NOFILE, soft, hard);
+    added
 }
 
 /// How much of a file is read at first.
@@ -217,13 +251,14 @@ pub(crate) fn prepare(
             }
         }
     };
+    let comm = name.rsplit(|&b| b == b'/').next().unwrap_or(&name).to_vec();
     let exe = match program {
         Program::File(path) => Some(path),
         Program::Memfd(_) => None,
     };
     let (cred, secure) = credentials(&old, exe.as_ref())?;
     is_doomed |= image.is_none();
-    Ok(Prepared { exe, cred, main: (fd, image), interpreter, argv, envp, name, secure, is_doomed })
+    Ok(Prepared { exe, cred, main: (fd, image), interpreter, argv, envp, name, comm: None, secure, is_doomed })
 }
 
 /// VFS_CAP_REVISION_2 and 3 of `security.capability`: (permitted, inheritable, effective bit).
@@ -278,16 +313,39 @@ fn credentials(old: &Cred, file: Option<&Path>) -> Result<(Cred, bool), Errno> {
 }
 
 impl Prepared {
+    /// Names the task after its file, where the program was given by descriptor.
+    pub(crate) fn name_after_file(&mut self) {
+        if let Some((_, name)) = self.exe.as_ref().and_then(|exe| exe.inode.alias()) {
+            self.comm = name;
+        }
+    }
+
+    /// A program given by a descriptor alone lends the task the name of its file (Linux 6.14).
+    pub(crate) fn comm_from_dentry(&mut self) {
+        use rustix::fd::AsRawFd;
+        self.comm = match &self.exe {
+            Some(path) => path.inode.alias().or_else(|| path.inode.last_alias()).map(|(_, name)| name),
+            None => {
+                let link = format!("/proc/self/fd/{}", self.main.0.as_raw_fd());
+                let name = rustix::fs::readlinkat(rustix::fs::CWD, link, Vec::new()).ok();
+                name.and_then(|n| {
+                    let name = n.to_bytes().strip_prefix(b"/")?;
+                    Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
+                })
+            }
+        };
+    }
+
     /// Step 6: puts the files into the guest, writes its stack, and gives the plan's bytes.
     pub(crate) fn plan(&self, cx: &Call, sp: u64, probe: u64) -> Result<Vec<u8>, Errno> {
         let memory = cx.memory();
         let Some(image) = self.main.1.as_ref().filter(|_| !self.is_doomed) else {
             bail!(ENOEXEC, "the program cannot be loaded");
         };
-        let program = Loadable { image, fd: cx.door.add_fd(&self.main.0, false)? };
+        let program = Loadable { image, fd: add_fd(cx, &self.main.0, false)? };
         let interpreter = match &self.interpreter {
             None => None,
-            Some((fd, image)) => Some(Loadable { image, fd: cx.door.add_fd(fd, false)? }),
+            Some((fd, image)) => Some(Loadable { image, fd: add_fd(cx, fd, false)? }),
         };
         let no_randomize = cx.task.process.personality.load(Ordering::Relaxed) & libc::ADDR_NO_RANDOMIZE as u32 != 0;
         let load = LoadPlan::new(&LoadInput { program, interpreter, mmap_top: probe, random: rand::random(), no_randomize })
@@ -320,7 +378,8 @@ impl Prepared {
         })
         .map_err(load_errno)?;
         memory.write_forced(image.sp, &image.bytes)?;
-        let comm = self.name.rsplit(|&b| b == b'/').next().unwrap_or(&self.name);
+        let given = || self.name.rsplit(|&b| b == b'/').next().unwrap_or(&self.name);
+        let comm = self.comm.as_deref().unwrap_or_else(given);
         load.finish(&image, comm).encode().map_err(load_errno)
     }
 }

@@ -252,6 +252,11 @@ pub trait Inode: Send + Sync + Any + std::fmt::Debug {
         self.attr()
     }
 
+    /// S_IMMUTABLE: nobody may write to it or make names in it, whatever the permission bits say (EPERM).
+    fn is_immutable(&self) -> bool {
+        false
+    }
+
     // --- directories -------------------------------------------------------------------------------------------------
 
     /// ENOENT when there is no such name; ENOTDIR when this is no directory; ENAMETOOLONG past 255 bytes.

@@ -50,10 +50,13 @@ pub fn generic_permission(cred: &Cred, attr: &Attr, mask: Access) -> Result<(), 
     bail!(EACCES)
 }
 
-/// inode_permission(): EACCES or nothing, or what reading the attributes gave.
+/// inode_permission(): EACCES, EPERM (immutable) or nothing, or what reading the attributes gave.
 pub fn inode_permission(cred: &Cred, inode: &dyn Inode, mask: Access) -> Result<(), Errno> {
     if mask.is_empty() {
         return Ok(());
+    }
+    if mask.contains(Access::WRITE) && inode.is_immutable() {
+        bail!(EPERM);
     }
     // Whoever overrides everything needs no attributes, except for executing files, which wants one x bit.
     if cred.capable(Caps::DAC_OVERRIDE) && (!mask.contains(Access::EXEC) || inode.kind() == Kind::Directory) {

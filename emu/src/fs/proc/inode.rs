@@ -251,6 +251,11 @@ impl Inode for ProcInode {
         self.attr_with_mode(mode)
     }
 
+    fn is_immutable(&self) -> bool {
+        // As Linux makes the directories of processes and threads.
+        self.task_node().is_some_and(|n| n.row == 0)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
