@@ -210,9 +210,7 @@ impl Backing for TmpBacking {
                 let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
                 rustix::fs::open(path, flags, Mode::empty()).map_err(host)
             }
-            None => {
-                rustix::fs::open(self.path_of(ino), flags | OFlags::NOFOLLOW, Mode::empty()).map_err(host)
-            }
+            None => rustix::fs::open(self.path_of(ino), flags, Mode::empty()).map_err(host),
         }
     }
 

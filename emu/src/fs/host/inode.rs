@@ -32,6 +32,8 @@ pub(super) struct HostInode {
     pub(super) handle: Handle,
     /// Where it was found beneath the root.
     pub(super) rel: Vec<u8>,
+    /// A socket that was just made, for bind(2) to put its own into the place: where.
+    pub(super) bind_at: Option<PathBuf>,
 }
 
 impl HostInode {
@@ -158,7 +160,8 @@ impl Inode for HostInode {
         if self.handle.is(&self.fs.root) {
             return Some(self.fs.root());
         }
-        let rel = self.fs.rel_of(&self.handle)?;
+        // `..` of a removed directory still leads up.
+        let rel = self.fs.rel_of(&self.handle).unwrap_or_else(|| self.rel.clone());
         let up = rel.iter().rposition(|&b| b == b'/').map_or(&[][..], |i| &rel[..i]);
         self.fs.handle(self.fs.beneath(up).ok()?, up.to_vec()).ok()
     }
@@ -213,6 +216,7 @@ impl Inode for HostInode {
     ) -> Result<InodeRef, Errno> {
         self.directory()?;
         let (at, file) = (&*self.handle.fd, os(name)?);
+        let is_socket = kind == CreateKind::Socket;
         let private = Mode::from_raw_mode(0o600);
         let exclusive = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (file_type, rdev, made) = match kind {
@@ -237,6 +241,11 @@ impl Inode for HostInode {
         made.map_err(host)?;
         let made = self.handle.lookup(name)?;
         self.dress(&made, file_type | (mode & 0o7777), uid, gid, rdev)?;
+        if is_socket {
+            let bind_at = Some(PathBuf::from(self.fs.keep(&self.handle)?).join(file));
+            let rel = [&self.rel[..], b"/", name].concat();
+            return Ok(Arc::new(HostInode { fs: self.fs.clone(), handle: made, rel, bind_at }));
+        }
         self.child(name, made)
     }
 
@@ -368,9 +377,8 @@ impl Inode for HostInode {
                 let blocks =
                     !path_only && flags & libc::O_NONBLOCK == 0 && flags & libc::O_ACCMODE != libc::O_RDWR;
                 if blocks {
-                    let path = self.handle.host_path().ok_or(err!(ENXIO, "the FIFO was removed"))?;
-                    let flags = (flags & !libc::O_TRUNC) | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-                    return Ok(Opened::Blocking(PathBuf::from(OsString::from_vec(path)), flags));
+                    let flags = (flags & !libc::O_TRUNC) | libc::O_CLOEXEC;
+                    return Ok(Opened::Blocking(self.fs.keep(&self.handle)?.into(), flags));
                 }
             }
             Kind::Directory => bail!(EISDIR, "directories are opened as placeholders"),
@@ -431,7 +439,10 @@ impl Inode for HostInode {
         if self.handle.kind != Kind::Socket {
             return None;
         }
-        self.handle.host_path().map(|p| PathBuf::from(OsString::from_vec(p)))
+        match &self.bind_at {
+            Some(at) => Some(at.clone()),
+            None => self.fs.keep(&self.handle).ok().map(PathBuf::from),
+        }
     }
 
     fn fsync(&self) -> Result<(), Errno> {

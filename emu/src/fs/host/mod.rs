@@ -31,6 +31,9 @@ use std::sync::{Arc, Weak};
 /// More directories than this are not remembered by number.
 const KNOWN_MAX: usize = 1 << 16;
 
+/// More sockets, FIFOs and directories of sockets than this are not kept open.
+const KEPT_MAX: usize = 512;
+
 /// A directory or file of the host, mounted.
 #[derive(Debug)]
 pub struct HostFs {
@@ -41,6 +44,8 @@ pub struct HostFs {
     /// Where directories were last seen: paths beneath the root.
     known: Mutex<HashMap<Ino, Vec<u8>>>,
     sidecar: sidecar::Sidecar,
+    /// What is named by path outside of this module, see [`HostFs::keep`].
+    kept: Mutex<HashMap<(u64, u64), Handle>>,
 }
 
 /// Who the supervisor is on the host, and so who root is inside.
@@ -64,7 +69,22 @@ impl HostFs {
             owner,
             known: Mutex::new(HashMap::new()),
             sidecar: sidecar::Sidecar::default(),
+            kept: Mutex::new(HashMap::new()),
         }))
+    }
+
+    /// A host path of exactly this file, for calls that know nothing but paths (bind, connect, an open that waits). The
+    /// path that the host itself tells will not do: a guest may put a symlink into it in the meantime. So the descriptor
+    /// stays, and its magic link is the path. ENFILE when there are too many.
+    fn keep(&self, handle: &Handle) -> Result<String, Errno> {
+        let mut kept = self.kept.lock();
+        if kept.len() >= KEPT_MAX {
+            kept.retain(|_, h| h.stat().is_ok_and(|s| s.st_nlink > 0));
+        }
+        if kept.len() >= KEPT_MAX {
+            bail!(ENFILE, "too many sockets and FIFOs on the host");
+        }
+        Ok(kept.entry((handle.dev, handle.ino)).or_insert_with(|| handle.clone()).proc_path())
     }
 
     fn arc(&self) -> Result<Arc<HostFs>, Errno> {
@@ -80,7 +100,7 @@ impl HostFs {
             }
             known.insert(handle.ino, rel.clone());
         }
-        Ok(Arc::new(HostInode { fs: self.arc()?, handle, rel }))
+        Ok(Arc::new(HostInode { fs: self.arc()?, handle, rel, bind_at: None }))
     }
 
     /// Walks a path of single names beneath the root.

@@ -143,3 +143,32 @@ fn a_large_directory_is_read_in_pieces() {
     }
     assert_eq!(seen.len(), 500);
 }
+
+#[test]
+fn sockets_are_reached_by_no_path_that_a_guest_can_bend() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let (dir, fs) = mounted();
+    let sub = at(&fs.root(), "sub").unwrap();
+    let made = create(&sub, "s", CreateKind::Socket).unwrap();
+    let place = made.socket_path().unwrap();
+    std::fs::remove_file(&place).unwrap();
+    // Meanwhile the directory becomes a link that leads out.
+    std::fs::rename(dir.path().join("m/sub"), dir.path().join("m/moved")).unwrap();
+    std::os::unix::fs::symlink("..", dir.path().join("m/sub")).unwrap();
+    let _listener = UnixListener::bind(&place).unwrap();
+    assert!(dir.path().join("m/moved/s").exists() && !dir.path().join("s/s").exists());
+    let found = at(&fs.root(), "moved/s").unwrap();
+    let path = found.socket_path().unwrap();
+    std::fs::rename(dir.path().join("m/moved/s"), dir.path().join("m/moved/t")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", dir.path().join("m/moved/s")).unwrap();
+    UnixStream::connect(path).unwrap();
+}
+
+#[test]
+fn a_removed_directory_still_leads_up() {
+    let (_dir, fs) = mounted();
+    let sub = at(&fs.root(), "sub").unwrap();
+    fs.root().rmdir(b"sub").unwrap();
+    assert_eq!(sub.parent().unwrap().ino(), fs.root().ino());
+    assert!(sub.alias().is_none());
+}

@@ -46,7 +46,7 @@ impl<B: Backing> Tree<B> {
             node.opened = true;
         }
         let path = self.backing.fifo(ino)?;
-        let flags = (flags & !libc::O_TRUNC) | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let flags = (flags & !libc::O_TRUNC) | libc::O_CLOEXEC;
         let waits = flags & (libc::O_PATH | libc::O_NONBLOCK) == 0 && flags & libc::O_ACCMODE != libc::O_RDWR;
         if waits {
             return Ok(Opened::Blocking(path, flags));
