@@ -38,6 +38,21 @@ pub fn host_flags(tid: i32, fd: i32) -> Result<i32, Errno> {
     bail!(EBADF)
 }
 
+/// Whether the guest has as many descriptors as its limit allows. Unknown (older hosts) counts as no.
+pub fn is_table_full(tid: i32) -> bool {
+    let Ok(st) = rustix::fs::stat(format!("/proc/{tid}/fd")) else { return false };
+    // Since Linux 6.2 this is the number of open descriptors.
+    let open = u64::try_from(st.st_size).unwrap_or(0);
+    let Some((soft, _)) = super::host::prlimit_get(tid, libc::RLIMIT_NOFILE) else { return false };
+    if open < soft {
+        return false;
+    }
+    // Numbers above the limit are possible where it was lowered, and leave room below.
+    let Ok(all) = std::fs::read_dir(format!("/proc/{tid}/fd")) else { return false };
+    let below = |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n < soft);
+    all.flatten().filter(|e| below(e.file_name())).count() as u64 >= soft
+}
+
 /// A duplicate in the supervisor, sharing the open file description where the host allows that.
 ///
 /// `tid` may be any thread; without pidfds of threads (before 6.9) its thread group's leader stands in, which shares

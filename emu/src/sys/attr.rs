@@ -60,6 +60,7 @@ fn chmod_object(walker: &Walker<'_>, object: &Object, mode: Mode) -> SysResult {
         mode &= !libc::S_ISGID;
     }
     path.inode.setattr(&SetAttr { mode: Some(mode), ..SetAttr::default() })?;
+    walker.cx.kernel.ids.mirrors.attributes(&path.inode);
     OK
 }
 
@@ -127,6 +128,7 @@ fn chown_object(walker: &Walker<'_>, object: &Object, owner: u32, group: u32) ->
         // File capabilities do not survive a change of owner; most files have none.
         let _ = path.inode.removexattr(b"security.capability");
     }
+    walker.cx.kernel.ids.mirrors.attributes(&path.inode);
     OK
 }
 
@@ -237,6 +239,7 @@ fn utimes_object(walker: &Walker<'_>, object: &Object, times: Given) -> SysResul
         inode_permission(&walker.cred, &*path.inode, Access::WRITE)?;
     }
     path.inode.setattr(&SetAttr { atime: times[0], mtime: times[1], ..SetAttr::default() })?;
+    walker.cx.kernel.ids.mirrors.attributes(&path.inode);
     OK
 }
 
@@ -259,6 +262,7 @@ pub(crate) fn truncate(cx: &Call, path: PathPtr, length: Off) -> SysResult {
     }
     let mode = mode_after_write(&walker.cred, &path.inode.perm()?);
     path.inode.setattr(&SetAttr { size: Some(length), mode, ..SetAttr::default() })?;
+    cx.kernel.ids.mirrors.modified(&path.inode);
     OK
 }
 

@@ -158,6 +158,7 @@ pub(crate) fn mkdirat(cx: &Call, dirfd: DirFd, path: PathPtr, mode: Mode) -> Sys
     let (mode, uid, gid) =
         new_owner(&walker.cred, &dir.inode.perm()?, Kind::Directory, mode.0, walker.fs.umask);
     dir.inode.create(&name, CreateKind::Directory, mode, uid, gid)?;
+    cx.kernel.ids.mirrors.created(&dir.inode, &name, Kind::Directory);
     OK
 }
 
@@ -183,7 +184,9 @@ pub(crate) fn rmdir_at(cx: &Call, dirfd: DirFd, path: PathPtr) -> SysResult {
         bail!(EBUSY);
     }
     parent.dir.inode.rmdir(&parent.name)?;
+    cx.kernel.ids.mirrors.forget(victim.sb_id(), victim.ino());
     cx.kernel.ids.placeholders.removed(victim.sb_id(), victim.ino());
+    cx.kernel.ids.mirrors.removed(&parent.dir.inode, &parent.name);
     OK
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn mknodat(cx: &Call, dirfd: DirFd, path: PathPtr, mode: Mode, dev: D
     };
     let (mode, uid, gid) = new_owner(&walker.cred, &dir.inode.perm()?, kind, mode.0, walker.fs.umask);
     dir.inode.create(&name, what, mode, uid, gid)?;
+    cx.kernel.ids.mirrors.created(&dir.inode, &name, kind);
     OK
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn symlinkat(cx: &Call, target: PathPtr, newdirfd: DirFd, linkpath: P
     may_create(&walker.cred, &*dir.inode)?;
     let (mode, uid, gid) = new_owner(&walker.cred, &dir.inode.perm()?, Kind::Symlink, 0o777, 0);
     dir.inode.create(&name, CreateKind::Symlink(target), mode, uid, gid)?;
+    cx.kernel.ids.mirrors.created(&dir.inode, &name, Kind::Symlink);
     OK
 }
 
@@ -128,6 +130,8 @@ pub(crate) fn linkat(
         bail!(EPERM);
     }
     dir.inode.link(&name, &old.inode)?;
+    cx.kernel.ids.mirrors.self_attributes(&old.inode);
+    cx.kernel.ids.mirrors.created(&dir.inode, &name, old.inode.kind());
     OK
 }
 
@@ -164,6 +168,8 @@ fn unlink_at(cx: &Call, dirfd: DirFd, path: PathPtr) -> SysResult {
         bail!(EBUSY);
     }
     parent.dir.inode.unlink(&parent.name)?;
+    cx.kernel.ids.mirrors.self_attributes(&victim);
+    cx.kernel.ids.mirrors.removed(&parent.dir.inode, &parent.name);
     OK
 }
 
@@ -230,7 +236,10 @@ pub(crate) fn renameat2(
         bail!(EBUSY);
     }
     old.dir.inode.rename(&old.name, &new.dir.inode, &new.name, flags)?;
+    let kinds = (source.kind(), target.as_ref().filter(|_| exchange).map(|t| t.kind()));
+    cx.kernel.ids.mirrors.renamed((&old.dir.inode, &old.name), (&new.dir.inode, &new.name), kinds);
     if let Some(gone) = target.filter(|t| !exchange && t.kind() == Kind::Directory) {
+        cx.kernel.ids.mirrors.forget(gone.sb_id(), gone.ino());
         cx.kernel.ids.placeholders.removed(gone.sb_id(), gone.ino());
     }
     OK

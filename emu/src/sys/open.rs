@@ -3,6 +3,7 @@
 use super::path::Walker;
 use super::{Call, Outcome, SysResult};
 use crate::errno::Errno;
+use crate::platform::fds;
 use crate::vfs::permission::{
     Access, inode_permission, may_create, may_create_in_sticky, mode_after_write, new_owner, owner_or_capable,
 };
@@ -220,7 +221,22 @@ fn do_open(cx: &Call, dirfd: DirFd, path: PathPtr, how: How) -> SysResult {
     };
     nd.complete()?;
     let must_be_dir = nd.flags.contains(LookupFlags::DIRECTORY);
-    finish(&walker, op, &dir, nd.path, created, must_be_dir)
+    let mirrors = &cx.kernel.ids.mirrors;
+    if !mirrors.any() {
+        return finish(&walker, op, &dir, nd.path, created, must_be_dir);
+    }
+    let name = nd.last_name().to_vec();
+    if created {
+        mirrors.created(&dir.inode, &name, Kind::Regular);
+    }
+    let is_file = nd.path.inode.kind() == Kind::Regular;
+    let opened = finish(&walker, op, &dir, nd.path, created, must_be_dir)?;
+    if let Outcome::Fd { fd, .. } = &opened
+        && is_file
+    {
+        mirrors.opened(&dir.inode, &name, fd, if created { op.flags & !libc::O_TRUNC } else { op.flags });
+    }
+    Ok(opened)
 }
 
 enum Step {
@@ -270,6 +286,10 @@ fn create(walker: &Walker<'_>, op: &Op, dir: &Path, name: &[u8]) -> Result<Inode
         bail!(EROFS);
     }
     may_create(&walker.cred, &*dir.inode)?;
+    // Linux takes the number first; here nothing may have been made when there is none.
+    if fds::is_table_full(walker.cx.tid()) {
+        bail!(EMFILE);
+    }
     let (mode, uid, gid) =
         new_owner(&walker.cred, &dir.inode.perm()?, Kind::Regular, op.mode, walker.fs.umask);
     dir.inode.create(name, CreateKind::Regular, mode, uid, gid)
@@ -365,7 +385,9 @@ fn vfs_open(walker: &Walker<'_>, path: &Path, flags: i32, cloexec: bool) -> SysR
     }
     let dealt_with = libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_DIRECTORY;
     match path.inode.open(&OpenRequest { flags: flags & !dealt_with, tid: cx.tid() }) {
-        Ok(Opened::Fd(fd)) if path.inode.kind() == Kind::CharDevice => super::terminal::opened(cx, fd, flags, cloexec),
+        Ok(Opened::Fd(fd)) if path.inode.kind() == Kind::CharDevice => {
+            super::terminal::opened(cx, fd, flags, cloexec)
+        }
         Ok(Opened::Fd(fd)) => Ok(Outcome::Fd { fd, cloexec }),
         Ok(Opened::Blocking(host, flags)) => super::block::open_blocking(cx, host, flags, cloexec),
         // The supervisor's own table, not the guest's.

@@ -13,6 +13,7 @@ pub mod anon;
 pub mod caller;
 pub mod ids;
 pub mod inode;
+pub mod mirror;
 pub mod mount;
 pub mod permission;
 pub mod placeholder;

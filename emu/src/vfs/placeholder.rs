@@ -160,7 +160,7 @@ impl Placeholders {
         let mut live = self.live.lock();
         let mut gone = Vec::new();
         live.inodes.retain(|key, entry| {
-            let stays = entry.round >= round || held.contains(key);
+            let stays = entry.round >= round || held.contains(key) || kernel.ids.mirrors.is_watched(*key);
             if !stays {
                 gone.push((*key, entry.inode.clone()));
             }
