@@ -95,7 +95,7 @@ fn run(
 ) -> SysResult {
     let mut prepared = image::prepare(cx, file, name, argv, envp)?;
     if made_up {
-        prepared.comm_from_dentry();
+        prepared.name_after_file();
     }
     let fd = cx.door.add_fd(&cx.kernel.stub.file, true)?;
     cx.door.about_to_block();

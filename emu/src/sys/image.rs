@@ -28,10 +28,6 @@ pub(crate) struct Prepared {
     envp: Vec<Vec<u8>>,
     /// AT_EXECFN: the name as it was given.
     name: Vec<u8>,
-    /// The task's name: the last component of `name`, or for a descriptor its file's.
-    comm: Vec<u8>,
-    /// The task's new name where that is not the last component of `name`.
-    comm: Option<Vec<u8>>,
     secure: bool,
     /// Linux finds out past the point of no return that it cannot load this: the task ends by SIGSEGV.
     is_doomed: bool,
@@ -251,14 +247,13 @@ pub(crate) fn prepare(
             }
         }
     };
-    let comm = name.rsplit(|&b| b == b'/').next().unwrap_or(&name).to_vec();
     let exe = match program {
         Program::File(path) => Some(path),
         Program::Memfd(_) => None,
     };
     let (cred, secure) = credentials(&old, exe.as_ref())?;
     is_doomed |= image.is_none();
-    Ok(Prepared { exe, cred, main: (fd, image), interpreter, argv, envp, name, comm: None, secure, is_doomed })
+    Ok(Prepared { exe, cred, main: (fd, image), interpreter, argv, envp, name, comm, secure, is_doomed })
 }
 
 /// VFS_CAP_REVISION_2 and 3 of `security.capability`: (permitted, inheritable, effective bit).
@@ -312,30 +307,16 @@ fn credentials(old: &Cred, file: Option<&Path>) -> Result<(Cred, bool), Errno> {
     Ok((new, secure))
 }
 
+/// `memfd:x`
+fn memfd_name(fd: &OwnedFd) -> Option<Vec<u8>> {
+    use rustix::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let text = rustix::fs::readlinkat(rustix::fs::CWD, link, Vec::new()).ok()?;
+    let name = text.to_bytes().strip_prefix(b"/")?;
+    Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
+}
+
 impl Prepared {
-    /// Names the task after its file, where the program was given by descriptor.
-    pub(crate) fn name_after_file(&mut self) {
-        if let Some((_, name)) = self.exe.as_ref().and_then(|exe| exe.inode.alias()) {
-            self.comm = name;
-        }
-    }
-
-    /// A program given by a descriptor alone lends the task the name of its file (Linux 6.14).
-    pub(crate) fn comm_from_dentry(&mut self) {
-        use rustix::fd::AsRawFd;
-        self.comm = match &self.exe {
-            Some(path) => path.inode.alias().or_else(|| path.inode.last_alias()).map(|(_, name)| name),
-            None => {
-                let link = format!("/proc/self/fd/{}", self.main.0.as_raw_fd());
-                let name = rustix::fs::readlinkat(rustix::fs::CWD, link, Vec::new()).ok();
-                name.and_then(|n| {
-                    let name = n.to_bytes().strip_prefix(b"/")?;
-                    Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
-                })
-            }
-        };
-    }
-
     /// Step 6: puts the files into the guest, writes its stack, and gives the plan's bytes.
     pub(crate) fn plan(&self, cx: &Call, sp: u64, probe: u64) -> Result<Vec<u8>, Errno> {
         let memory = cx.memory();
@@ -378,8 +359,6 @@ impl Prepared {
         })
         .map_err(load_errno)?;
         memory.write_forced(image.sp, &image.bytes)?;
-        let given = || self.name.rsplit(|&b| b == b'/').next().unwrap_or(&self.name);
-        let comm = self.comm.as_deref().unwrap_or_else(given);
-        load.finish(&image, comm).encode().map_err(load_errno)
+        load.finish(&image, &self.comm).encode().map_err(load_errno)
     }
 }
