@@ -30,12 +30,16 @@ use carrack_images::Index;
 use journal::Journal;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A container's root file system.
 pub type DeltaFs = Tree<DeltaBacking>;
+
+/// How long to wait for another process to close a writable layer.
+const LOCK_WAIT: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
 
 /// How often what the journal has gathered is written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -74,12 +78,7 @@ impl DeltaFs {
         let (path, bodies) = bodies::body_dir(dir)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = Arc::new(rustix::fs::open(dir, flags, Mode::empty()).map_err(host)?);
-        // NFS without a lock daemon cannot lock; better to go on than not to start there.
-        if let Err(rustix::io::Errno::WOULDBLOCK) =
-            rustix::fs::flock(&*dir, FlockOperation::NonBlockingLockExclusive)
-        {
-            bail!(EBUSY, "another process has the container's files open");
-        }
+        lock(&dir)?;
         let mut state = State::default();
         let journal =
             Journal::open(dir, &mut |payload| record::apply(&mut state, &*lower, payload).is_some())?;
@@ -102,8 +101,25 @@ impl DeltaFs {
     }
 }
 
+/// Makes the writable layer ours. Who served its files while the container did not run may need a moment to leave.
+fn lock(dir: &OwnedFd) -> Result<(), Errno> {
+    let start = Instant::now();
+    loop {
+        match rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                bail!(EBUSY, "another process has the container's files open")
+            }
+            // NFS without a lock daemon cannot lock; better to go on than not to start there.
+            _ => return Ok(()),
+        }
+    }
+}
+
 /// Brings what the journal said and what is on disk together after an end without warning.
-fn settle(state: &mut State, lower: &dyn Lower, bodies: &rustix::fd::OwnedFd) -> Result<(), Errno> {
+fn settle(state: &mut State, lower: &dyn Lower, bodies: &OwnedFd) -> Result<(), Errno> {
     // Nobody has anything open any more.
     for ino in std::mem::take(&mut state.orphans) {
         if ino != ROOT && state.nodes.remove(&ino).is_some() && ino <= lower.max_ino() {

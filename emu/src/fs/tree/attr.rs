@@ -94,7 +94,7 @@ impl<B: Backing> Tree<B> {
         };
         if own && (atime.is_some() || mtime.is_some()) {
             self.backing.set_times(ino, atime, mtime)?;
-            self.dirty.store(true, Ordering::Relaxed);
+            self.written.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -63,8 +63,8 @@ pub struct Tree<B: Backing> {
     unsynced: Mutex<Vec<Ino>>,
     /// Number of orphans at which they are looked through.
     sweep_at: AtomicUsize,
-    /// Whether a body was touched that sync(2) has to care for.
-    dirty: AtomicBool,
+    /// Whether a body was ever opened for writing: who has it open may write at any time.
+    written: AtomicBool,
 }
 
 impl<B: Backing> Tree<B> {
@@ -91,7 +91,7 @@ impl<B: Backing> Tree<B> {
             copying: Mutex::new(HashMap::new()),
             unsynced: Mutex::new(Vec::new()),
             sweep_at: AtomicUsize::new(orphan::SWEEP_MIN),
-            dirty: AtomicBool::new(false),
+            written: AtomicBool::new(false),
         })
     }
 
@@ -219,7 +219,7 @@ impl<B: Backing> SuperBlock for Tree<B> {
     }
 
     fn sync(&self) -> Result<(), Errno> {
-        if self.dirty.swap(false, Ordering::Relaxed) {
+        if self.written.load(Ordering::Relaxed) {
             self.backing.sync_bodies()?;
         }
         self.sync_records()

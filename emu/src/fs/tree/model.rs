@@ -2,6 +2,7 @@
 
 use crate::fs::testing::*;
 use crate::fs::tmp::{TmpFs, TmpOptions};
+use crate::fs::tree::Lower;
 use crate::vfs::{CreateKind, InodeRef, RenameFlags, SbId, SetAttr, SuperBlock, XattrFlags};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -358,6 +359,43 @@ proptest! {
         c.fs().snapshot_now();
         c.reopen();
         check(&model, &c.root());
+    }
+
+    #[test]
+    fn no_payload_does_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 1..5u8) {
+        let dir = TempDir::new();
+        let image = Image::new(&things(), dir.path());
+        let mut state = super::node::State::default();
+        for payload in [bytes.clone(), [&[tag][..], &bytes].concat()] {
+            let _ = super::record::apply(&mut state, &image, &payload);
+        }
+    }
+
+    /// Payloads that are nearly right: real ones with some bytes changed.
+    #[test]
+    fn damaged_payloads_do_no_harm(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let dir = TempDir::new();
+        let image = Image::new(&things(), dir.path());
+        let mut state = super::node::State::default();
+        for ino in 1..=image.max_ino() {
+            let _ = state.node_mut(&image, ino);
+        }
+        let _ = state.put(&image, 1, b"new", Some(3));
+        let payloads: Vec<Vec<u8>> = super::record::snapshot(&state, &image).collect();
+        for mut payload in payloads {
+            for (at, byte) in &changes {
+                let at = at.index(payload.len().max(1));
+                if let Some(b) = payload.get_mut(at) {
+                    *b = *byte;
+                }
+            }
+            let _ = super::record::apply(&mut state, &image, &payload);
+        }
+        for ino in 0..20 {
+            let _ = state.alias_of(&image, ino);
+            let _ = state.is_within(&image, ino, 1);
+            let _ = state.allocate(&image);
+        }
     }
 
     #[test]

@@ -158,9 +158,8 @@ impl State {
         if self.nodes.len() >= MAX_NODES {
             bail!(ENOSPC, "too many inodes");
         }
-        self.next_ino = self.next_ino.max(lower.max_ino() + 1).max(ROOT + 1);
-        let ino = self.next_ino;
-        self.next_ino += 1;
+        let ino = self.next_ino.max(lower.max_ino().saturating_add(1)).max(ROOT + 1);
+        self.next_ino = ino.checked_add(1).ok_or(err!(ENOSPC, "no inode numbers left"))?;
         Ok(ino)
     }
 

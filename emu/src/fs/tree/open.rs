@@ -4,7 +4,7 @@ use super::node::{Body, Data};
 use super::record::Touched;
 use super::{Backing, Tree};
 use crate::errno::{Errno, host};
-use crate::vfs::{Ino, Kind, OpenRequest, Opened};
+use crate::vfs::{Ino, Kind, OpenRequest, Opened, Timespec};
 use crate::{bail, err};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -66,7 +66,7 @@ impl<B: Backing> Tree<B> {
         self.own_body(ino, truncate.then_some(0))?;
         let fd = self.backing.open(ino, flags)?;
         if write {
-            self.dirty.store(true, Ordering::Relaxed);
+            self.written.store(true, Ordering::Relaxed);
         }
         Ok(fd)
     }
@@ -128,8 +128,10 @@ impl<B: Backing> Tree<B> {
         };
         let finish = || {
             made?;
-            if keep.is_none_or(|k| k == size && k != 0) {
-                let attr = self.known(ino)?.0;
+            let attr = self.known(ino)?.0;
+            // A file that was made by this very open needs no older times.
+            let is_fresh = image.is_none() && attr.btime == Some(attr.mtime) && is_just_now(attr.mtime);
+            if keep.is_none_or(|k| k == size && k != 0) && !is_fresh {
                 self.backing.set_times(ino, Some(attr.atime), Some(attr.mtime))?;
             }
             let mut state = self.state.write();
@@ -157,6 +159,14 @@ impl<B: Backing> Tree<B> {
         }
         copy_bytes(&from, &to, len)
     }
+}
+
+/// Within what can pass between creating and opening.
+fn is_just_now(t: Timespec) -> bool {
+    let now = crate::fs::now();
+    let nanos =
+        (i128::from(now.sec) - i128::from(t.sec)) * 1_000_000_000 + i128::from(now.nsec) - i128::from(t.nsec);
+    (0..20_000_000).contains(&nanos)
 }
 
 /// Copies data and leaves holes as holes.
