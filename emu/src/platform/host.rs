@@ -123,3 +123,10 @@ pub(crate) fn get_signal(fd: BorrowedFd<'_>) -> Result<i32, rustix::io::Errno> {
     // SAFETY: by value.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETSIG) })
 }
+
+/// prlimit64(2) of another process, writing. A failure leaves it as it is.
+pub(crate) fn prlimit_set(pid: i32, resource: u32, soft: u64, hard: u64) {
+    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: `new` is a whole rlimit64 that lives through the call.
+    unsafe { libc::prlimit64(pid, resource, &raw const new, std::ptr::null_mut()) };
+}

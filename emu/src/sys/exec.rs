@@ -45,6 +45,7 @@ pub(crate) struct PendingExecs {
 pub(crate) fn execve(cx: &Call, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr) -> SysResult {
     let name = cx.read_path(path.0.0)?;
     let file = Program::File(image::find(cx, &cx.fs().cwd, &name, 0)?);
+    image::check(cx, &file)?;
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, (name, false), argv, envp, empty)
@@ -67,6 +68,7 @@ pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, en
         let shown = [format!("/dev/fd/{}/", dirfd.0).as_bytes(), &name].concat();
         (Program::File(image::find(cx, &cx.start_of(dirfd.0)?, &name, flags)?), shown)
     };
+    image::check(cx, &file)?;
     let (argv, envp) = image::read_vectors(cx, argv.0.0, envp.0.0)?;
     let empty = path.0.0 + name.len() as u64;
     run(cx, file, (shown, name.is_empty()), argv, envp, empty)
@@ -97,7 +99,7 @@ fn run(
     if made_up {
         prepared.name_after_file();
     }
-    let fd = cx.door.add_fd(&cx.kernel.stub.file, true)?;
+    let fd = image::add_fd(cx, &cx.kernel.stub.file, true)?;
     cx.door.about_to_block();
     let tid = cx.tid();
     let mut tracee = match Tracee::seize(tid, true) {

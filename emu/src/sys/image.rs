@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
     envp: Vec<Vec<u8>>,
     /// AT_EXECFN: the name as it was given.
     name: Vec<u8>,
+    /// The task's name: the last component of `name`, or for a descriptor its file's.
+    comm: Vec<u8>,
     secure: bool,
     /// Linux finds out past the point of no return that it cannot load this: the task ends by SIGSEGV.
     is_doomed: bool,
@@ -247,6 +249,7 @@ pub(crate) fn prepare(
             }
         }
     };
+    let comm = name.rsplit(|&b| b == b'/').next().unwrap_or(&name).to_vec();
     let exe = match program {
         Program::File(path) => Some(path),
         Program::Memfd(_) => None,
@@ -317,6 +320,17 @@ fn memfd_name(fd: &OwnedFd) -> Option<Vec<u8>> {
 }
 
 impl Prepared {
+    /// A program given by a descriptor alone lends the task the name of its file (Linux 6.14).
+    pub(crate) fn name_after_file(&mut self) {
+        let name = match &self.exe {
+            Some(path) => path.inode.alias().or_else(|| path.inode.last_alias()).map(|(_, name)| name),
+            None => memfd_name(&self.main.0),
+        };
+        if let Some(name) = name {
+            self.comm = name;
+        }
+    }
+
     /// Step 6: puts the files into the guest, writes its stack, and gives the plan's bytes.
     pub(crate) fn plan(&self, cx: &Call, sp: u64, probe: u64) -> Result<Vec<u8>, Errno> {
         let memory = cx.memory();

@@ -20,6 +20,9 @@ const REFUSED: u64 = (libc::CLONE_NEWNS
 
 /// Counts the child and lets the host make it. Flags are passed by value; the child inherits filter and listener.
 fn make_child(cx: &Call, flags: u64) -> SysResult {
+    if flags & (libc::CLONE_NEWNS | libc::CLONE_NEWUSER) as u64 != 0 && flags & libc::CLONE_FS as u64 != 0 {
+        bail!(EINVAL);
+    }
     if flags & REFUSED != 0 {
         // As a kernel whose user namespaces are switched off answers somebody without CAP_SYS_ADMIN.
         bail!(EPERM, "namespaces are not supported");
@@ -123,7 +126,11 @@ pub(crate) fn setpgid(cx: &Call, pid: Pid, pgid: Pid) -> SysResult {
     reissue(cx, cx.nr, args)
 }
 
-pub(crate) fn setns(_cx: &Call, _fd: Fd, _nstype: Int) -> SysResult {
+pub(crate) fn setns(cx: &Call, fd: Fd, _nstype: Int) -> SysResult {
+    let name = crate::platform::fds::host_name(cx.tid(), fd.0)?;
+    if !name.ends_with(b"]") || name.starts_with(b"pipe:") || name.starts_with(b"socket:") || name.starts_with(b"anon_inode:") {
+        bail!(EINVAL);
+    }
     bail!(EPERM, "namespaces are not supported")
 }
 

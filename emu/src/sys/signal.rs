@@ -213,11 +213,11 @@ fn raw_kill(pid: i32, sig: i32) -> libc::c_int {
 
 pub(crate) fn kill(cx: &Call, pid: Pid, sig: Signal) -> SysResult {
     let (pid, sig) = (pid.0, sig.0);
-    check_signal(sig)?;
     let tasks = &cx.kernel.tasks;
     let init = tasks.init();
     if pid > 0 {
         let target = tasks.resolve(tasks.host_pid(pid)).ok_or(err!(ESRCH))?;
+        check_signal(sig)?;
         may_signal(cx, &target, sig)?;
         target.settle();
         if target.tgid == init {
@@ -248,6 +248,7 @@ pub(crate) fn kill(cx: &Call, pid: Pid, sig: Signal) -> SysResult {
     if members.is_empty() {
         bail!(ESRCH);
     }
+    check_signal(sig)?;
     let (mut sent, mut refused) = (false, None);
     // The caller last: it may be what ends it.
     for p in members.iter().filter(|p| p.tgid != cx.task.tgid).chain(members.iter().filter(|p| p.tgid == cx.task.tgid)) {
@@ -282,8 +283,8 @@ fn thread_kill(cx: &Call, tgid: Option<i32>, tid: i32, sig: i32) -> SysResult {
     if tid <= 0 || tgid.is_some_and(|g| g <= 0) {
         bail!(EINVAL);
     }
-    check_signal(sig)?;
     let (host_tid, process) = thread(cx, tgid, tid)?;
+    check_signal(sig)?;
     may_signal(cx, &process, sig)?;
     if process.tgid == cx.kernel.tasks.init() {
         if init_ignores(process.tgid, sig) {
@@ -309,7 +310,6 @@ pub(crate) fn tgkill(cx: &Call, tgid: Pid, tid: Tid, sig: Signal) -> SysResult {
 fn queued(cx: &Call, info: GuestAddr, sig: i32, to_self: bool) -> Result<[u8; 128], Errno> {
     let mut bytes = [0u8; 128];
     cx.memory().read(info.0, &mut bytes)?;
-    check_signal(sig)?;
     bytes[0..4].copy_from_slice(&sig.to_ne_bytes());
     let code = i32::from_ne_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
     if (code >= 0 || code == libc::SI_TKILL) && !to_self {
@@ -324,6 +324,7 @@ pub(crate) fn rt_sigqueueinfo(cx: &Call, pid: Pid, sig: Signal, info: SiginfoPtr
     let to_self = host_pid == cx.task.tgid;
     let bytes = queued(cx, info.0, sig.0, to_self)?;
     let target = tasks.resolve(host_pid).ok_or(err!(ESRCH))?;
+    check_signal(sig.0)?;
     may_signal(cx, &target, sig.0)?;
     if target.tgid == tasks.init() && init_ignores(target.tgid, sig.0) {
         return OK;
@@ -342,6 +343,7 @@ pub(crate) fn rt_tgsigqueueinfo(cx: &Call, tgid: Pid, tid: Tid, sig: Signal, inf
     let (host_tid, target) = thread(cx, Some(tgid.0), tid.0)?;
     let to_self = target.tgid == cx.task.tgid;
     let bytes = queued(cx, info.0, sig.0, to_self)?;
+    check_signal(sig.0)?;
     may_signal(cx, &target, sig.0)?;
     if to_self && tid.0 != 1 && tgid.0 != 1 {
         return Ok(Outcome::Continue);
