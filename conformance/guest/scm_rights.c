@@ -30,6 +30,7 @@ int main(void) {
     pid_t c = fork();
     if (c == 0) {
         int fd[8];
+        msleep(50);
         int n = recv_fds(s[1], fd, MSG_CMSG_CLOEXEC);
         printf("got %d\n", n);
         char b[16] = "";

@@ -152,6 +152,12 @@ pub(super) fn inside(cx: &Call, addr: Vec<u8>) -> Vec<u8> {
     inside_unix(&cx.kernel.net, outside).unwrap_or(addr)
 }
 
+/// Where a message came from, as the guest knows it: nothing at all where the sender has no name.
+pub(super) fn source(cx: &Call, addr: Vec<u8>) -> Vec<u8> {
+    let is_token = outside_name(&addr).is_some_and(|outside| credentials::is_token(cx, outside));
+    if is_token && family(&addr) == Some(libc::AF_UNIX) { Vec::new() } else { inside(cx, addr) }
+}
+
 fn inside_unix(net: &NetState, outside: &[u8]) -> Option<Vec<u8>> {
     let name = net.get(outside)?.inside;
     let nul: &[u8] = if name.first() == Some(&0) { &[] } else { &[0] };

@@ -55,7 +55,7 @@ pub(crate) fn recvfrom(
     let iov = Iov::one(buf.0.0, len.0);
     let (got, bytes) = receive(cx, &socket, iov.total, flags.0 as i32)?;
     iov.write(cx, &bytes)?;
-    address::write(cx, &address::inside(cx, got.name), addr.0, addrlen)?;
+    address::write(cx, &address::source(cx, got.name), addr.0, addrlen)?;
     value(got.len as i64)
 }
 
@@ -104,7 +104,7 @@ fn receive_into(cx: &Call, socket: &OwnedFd, at: u64, header: Msghdr, flags: i32
     if header.control == 0 {
         out.room = 0;
     }
-    let name = address::inside(cx, std::mem::take(&mut got.name));
+    let name = address::source(cx, std::mem::take(&mut got.name));
     for cmsg in &got.control {
         match (cmsg.level, cmsg.kind) {
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
