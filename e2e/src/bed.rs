@@ -168,6 +168,7 @@ impl Bed {
     /// Ends the daemon and says what it left behind: containers' processes, a changed canary.
     pub(crate) fn finish(&self) -> Result<()> {
         let mut problems = Vec::new();
+        self.remove_containers();
         if let Some(mut child) = lock(&self.daemon).take() {
             if let Some(status) = child.try_wait()? {
                 problems.push(format!("the daemon had ended: {status}"));
@@ -196,6 +197,19 @@ impl Bed {
         }
         ensure!(problems.is_empty(), "{}\nlog: {}", problems.join("; "), tail(&log, 15));
         Ok(())
+    }
+
+    /// Removes what failed tests left: containers outlive the daemon.
+    fn remove_containers(&self) {
+        let limit = || Instant::now() + Duration::from_secs(30);
+        let mut list = self.docker();
+        list.args(["ps", "-aq"]);
+        let Ok(list) = output::run(list, b"", limit()) else { return };
+        for id in list.text().split_whitespace() {
+            let mut remove = self.docker();
+            remove.args(["rm", "-f", "-v", id]);
+            let _ = output::run(remove, b"", limit());
+        }
     }
 
     /// The daemon's user's processes, where that user is ours alone: pid and command.

@@ -1,10 +1,12 @@
 //! Running a command with a time limit, and judging what it gave.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How a command ended.
 #[derive(Debug, Clone)]
@@ -74,7 +76,7 @@ impl std::fmt::Display for Output {
 /// Runs a command to its end, or kills it at the deadline, which is an error.
 pub(crate) fn run(mut command: Command, input: &[u8], deadline: Instant) -> Result<Output> {
     let what = describe(&command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().with_context(|| format!("cannot start {what}"))?;
     let stdin = child.stdin.take();
     let stdout = child.stdout.take();
@@ -90,7 +92,10 @@ pub(crate) fn run(mut command: Command, input: &[u8], deadline: Instant) -> Resu
         let err = scope.spawn(move || drain(stderr));
         let status = wait(&mut child, deadline);
         if status.is_none() {
-            let _ = child.kill();
+            // The whole group: whoever holds the pipes would keep us reading.
+            if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             let _ = child.wait();
         }
         (status, out.join().unwrap_or_default(), err.join().unwrap_or_default())

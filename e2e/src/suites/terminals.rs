@@ -63,7 +63,7 @@ fn window_size(cx: &Cx) -> Result<()> {
 
 fn window_resized(cx: &Cx) -> Result<()> {
     let line = format!(
-        "(sleep 3; stty rows 50 cols 132 <$(tty)) & docker run --rm -it {BASE} bash --norc -c 'trap \"stty size; exit 3\" WINCH; echo up; while :; do sleep 0.1; done'"
+        "t=$(tty); (sleep 3; stty rows 50 cols 132 <$t) & docker run --rm -it {BASE} bash --norc -c 'trap \"stty size; exit 3\" WINCH; echo up; while :; do sleep 0.1; done'"
     );
     let mut t = Terminal::open(cx, &line)?;
     t.expect("up")?;
