@@ -186,6 +186,9 @@ pub(crate) struct Container {
     /// Mount the root file system read-only
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Run a small init as pid 1, which passes signals on and reaps orphans
+    #[arg(long)]
+    pub(crate) init: bool,
     /// Kernel version that uname tells, such as 5.10.0; calls introduced later answer ENOSYS
     #[arg(long, value_name = "VERSION")]
     pub(crate) kernel_version: Option<String>,

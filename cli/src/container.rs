@@ -225,7 +225,7 @@ fn spec(
         masked_paths: masked,
         readonly_paths: readonly,
         sysctls: Vec::new(),
-        init: false,
+        init: args.init,
         kernel_version: args.kernel_version.clone().unwrap_or_default(),
         container_dir: PathBuf::new(),
         run_dir: PathBuf::new(),

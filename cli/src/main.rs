@@ -8,6 +8,7 @@ mod dirs;
 mod doctor;
 mod failure;
 mod images;
+mod init;
 mod options;
 mod probe;
 mod run;
@@ -22,6 +23,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(command) = init::command() {
+        return ExitCode::from(init::run(&command));
+    }
     let cli = Cli::parse();
     start_logging(&cli);
     let result = match cli.command {

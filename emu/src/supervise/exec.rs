@@ -1,7 +1,7 @@
 //! From a description of a process (init's or an exec's) to a running one.
 
 use super::paths::{self, Follow, Found};
-use super::rootfs::Rootfs;
+use super::rootfs::{INIT, Rootfs};
 use super::stdio::{self, Streams, Wanted};
 use super::{Failure, capabilities, env, limits, user};
 use crate::control::{ErrorKind, ExecSpec, Spec};
@@ -10,8 +10,6 @@ use crate::platform::launch::{Launch, LaunchError, Launched};
 use crate::task::Cred;
 use crate::vfs::{Kind, MountNs};
 
-/// Group of terminals, as devpts is mounted in containers.
-const TTY_GID: u32 = 5;
 /// umask of a container's first processes, as runc leaves it.
 const UMASK: u32 = 0o022;
 
@@ -36,9 +34,16 @@ impl Job {
         let cred = capabilities::credentials(spec, &user, false)?;
         let env = env::build(spec, &[], spec.tty, &user.home);
         let cwd = working_directory(ns, &spec.cwd)?;
+        // Under an init, too, a command that is not there is found out now.
+        let mut program = find_program(ns, &cred, &cwd, &env, &spec.args)?;
+        let mut args = bytes(&spec.args);
+        if spec.init {
+            program = INIT.into();
+            args.splice(0..0, [INIT.into(), b"--".to_vec()]);
+        }
         Ok(Job {
-            program: find_program(ns, &cred, &cwd, &env, &spec.args)?,
-            args: bytes(&spec.args),
+            program,
+            args,
             env,
             cwd,
             cred,
@@ -90,7 +95,7 @@ impl Job {
         let (streams, stdio) = made.map_err(|e| Failure::host("cannot make the standard streams", e))?;
         let kernel = &rootfs.kernel;
         if let Some(master) = &streams.terminal
-            && let Err(e) = rootfs.terminals.register_master(master, self.cred.fsuid, TTY_GID)
+            && let Err(e) = rootfs.adopt_terminal(master, self.cred.fsuid, self.is_init)
         {
             tracing::warn!("the terminal will have no name inside: {e:?}");
         }

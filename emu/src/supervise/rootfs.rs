@@ -16,17 +16,20 @@ use crate::trace::Trace;
 use crate::vfs::ids::Ids;
 use crate::vfs::{CreateKind, InodeRef, Kind, MountFlags, MountNs, OpenRequest, Opened, Path, SuperBlock};
 use carrack_images::Index;
+use rustix::fd::OwnedFd;
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
+/// Group of terminals, as devpts is mounted in containers.
+const TTY_GID: u32 = 5;
 const DEFAULT_SHM: u64 = 64 << 20;
 
 /// The container's kernel, and what of its file systems the supervisor works with directly.
 #[derive(Debug)]
 pub(super) struct Rootfs {
     pub(super) kernel: Arc<Kernel>,
-    pub(super) terminals: Arc<DevPts>,
+    terminals: Arc<DevPts>,
     delta: Arc<DeltaFs>,
     /// Mounts that the user asked for (volumes, bind mounts), which copies look into.
     pub(super) user_mounts: HashSet<u32>,
@@ -65,6 +68,7 @@ pub(super) fn build(spec: &Spec, options: Options) -> Result<Rootfs, Failure> {
         builder.user_mount(mount)?;
     }
     builder.name_files()?;
+    builder.init()?;
     builder.working_directory()?;
     if spec.rootfs.read_only {
         *builder.ns.root().mnt.flags.write() |= MountFlags::RDONLY;
@@ -174,6 +178,7 @@ impl Builder<'_> {
             MountKind::Bind | MountKind::Volume => {
                 let shown = mount.source.display().to_string();
                 let fs = HostFs::open(self.ids.new_sb_id(), &mount.source).map_err(|e| failed(&shown, e))?;
+                fs.set_devices(self.devices.clone());
                 let root = fs.root();
                 if mount.copy_up && root.kind() == Kind::Directory {
                     self.copy_up(&root, &mount.target)?;
@@ -232,6 +237,18 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The program that is pid 1 under `--init`: this binary.
+    fn init(&mut self) -> Result<(), Failure> {
+        if !self.spec.init {
+            return Ok(());
+        }
+        let fs = HostFs::open(self.ids.new_sb_id(), "/proc/self/exe".as_ref())
+            .map_err(|e| failed("the init program", e))?;
+        let root = fs.root();
+        self.mount(fs, root, INIT, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV, "init")
+            .map(drop)
+    }
+
     /// The working directory, owned by the user, where it is missing.
     fn working_directory(&self) -> Result<(), Failure> {
         let cwd = &self.spec.cwd;
@@ -275,8 +292,13 @@ fn write(inode: &InodeRef, text: &[u8]) -> Result<(), Errno> {
     }
 }
 
+/// Where Docker has its init.
+pub(super) const INIT: &str = "/sbin/docker-init";
+
 /// Paths that setting up a container makes; Docker's are in a layer of their own and no change.
-const SET_UP: [&str; 12] = [
+const SET_UP: [&str; 14] = [
+    INIT,
+    "/usr/sbin/docker-init",
     "/dev",
     "/dev/console",
     "/dev/pts",
@@ -292,6 +314,30 @@ const SET_UP: [&str; 12] = [
 ];
 
 impl Rootfs {
+    /// Makes a terminal the container's, and, where it is init's, its `/dev/console`.
+    pub(super) fn adopt_terminal(&self, master: &OwnedFd, uid: u32, is_console: bool) -> Result<(), Errno> {
+        self.terminals.register_master(master, uid, TTY_GID)?;
+        if !is_console {
+            return Ok(());
+        }
+        let name = rustix::pty::ptsname(master, Vec::new()).map_err(crate::errno::host)?;
+        let number = name.to_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default().to_vec();
+        let slave = self.terminals.root().lookup(&number)?;
+        let ns = &self.kernel.mounts;
+        let dev = paths::lookup(ns, None, b"/dev", Follow::Yes)?;
+        // A second start in the same supervisor does not happen, so there is none yet.
+        dev.path().inode.create(b"console", CreateKind::Regular, 0o600, 0, 0)?;
+        let at = paths::lookup_from(ns, None, &dev, b"console", Follow::No)?;
+        ns.attach(
+            self.terminals.clone(),
+            slave,
+            at.path().clone(),
+            MountFlags::NOSUID | MountFlags::NOEXEC,
+            "devpts".into(),
+        );
+        Ok(())
+    }
+
     /// Paths that differ from the image.
     pub(super) fn changes(&self) -> Vec<Change> {
         let mut changes = self.delta.changes();
