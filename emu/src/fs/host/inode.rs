@@ -386,6 +386,12 @@ impl Inode for HostInode {
             Kind::CharDevice if self.handle.kind == Kind::CharDevice && !path_only => {
                 // A device of the host that was mounted by whoever started the container.
             }
+            kind @ (Kind::CharDevice | Kind::BlockDevice)
+                if self.handle.kind == Kind::Regular && !path_only =>
+            {
+                let devices = self.fs.devices.get().ok_or(err!(ENXIO, "no devices here"))?;
+                return devices.open(kind, self.attr()?.rdev, flags, how.tid).map(Opened::Fd);
+            }
             _ => bail!(ENXIO),
         }
         let open = |flags: i32| self.handle.reopen(OFlags::from_bits_retain(flags as u32));

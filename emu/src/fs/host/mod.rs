@@ -17,6 +17,7 @@ mod sidecar;
 mod tests;
 
 use crate::errno::{Errno, host};
+use crate::fs::dev::Devices;
 use crate::vfs::{HostName, Ino, InodeRef, Kind, SbId, StatFs, SuperBlock};
 use crate::{bail, err};
 use handle::Handle;
@@ -26,7 +27,7 @@ use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// More directories than this are not remembered by number.
 const KNOWN_MAX: usize = 1 << 16;
@@ -46,6 +47,7 @@ pub struct HostFs {
     sidecar: sidecar::Sidecar,
     /// What is named by path outside of this module, see [`HostFs::keep`].
     kept: Mutex<HashMap<(u64, u64), Handle>>,
+    devices: OnceLock<Arc<Devices>>,
 }
 
 /// Who the supervisor is on the host, and so who root is inside.
@@ -70,7 +72,13 @@ impl HostFs {
             known: Mutex::new(HashMap::new()),
             sidecar: sidecar::Sidecar::default(),
             kept: Mutex::new(HashMap::new()),
+            devices: OnceLock::new(),
         }))
+    }
+
+    /// What opening device nodes that guests made here means. Before this is set: ENXIO.
+    pub fn set_devices(&self, devices: Arc<Devices>) {
+        let _ = self.devices.set(devices);
     }
 
     /// A host path of exactly this file, for calls that know nothing but paths (bind, connect, an open that waits). The

@@ -67,6 +67,10 @@ fn everything_can_be_made() {
     assert_eq!(errno(create(&root, "f", CreateKind::Regular)), libc::EEXIST);
     let node = create(&root, "null", CreateKind::Device(Kind::CharDevice, libc::makedev(1, 3))).unwrap();
     assert_eq!((node.kind(), node.attr().unwrap().rdev), (Kind::CharDevice, libc::makedev(1, 3)));
+    assert_eq!(errno(open(&node, libc::O_WRONLY)), libc::ENXIO);
+    fs.set_devices(Default::default());
+    write(&node, 0, "gone").unwrap();
+    assert_eq!(node.attr().unwrap().size, 0);
     create(&root, "fifo", CreateKind::Fifo).unwrap();
     let link = create(&root, "l", CreateKind::Symlink(b"f".to_vec())).unwrap();
     link.setattr(&SetAttr { uid: Some(12), ..SetAttr::default() }).unwrap();
