@@ -2,11 +2,17 @@
 
 use super::path::{Walker, need};
 use super::{Call, OK, SysResult};
-use crate::bail;
 use crate::errno::Errno;
+use crate::fs::delta::DeltaFs;
+use crate::fs::dev::Devices;
+use crate::fs::proc::ProcFs;
+use crate::fs::sys::SysFs;
+use crate::fs::tmp::{TmpFs, TmpOptions};
 use crate::task::Caps;
 use crate::vfs::{Kind, LookupFlags, MountFlags as Flags, MountRef, Path, SuperBlock};
+use crate::{bail, err};
 use carrack_syscalls::arg::{DirFd, MountFlags, PathPtr, Ptr, StrPtr, UmountFlags};
+use std::any::Any;
 use std::sync::Arc;
 
 const MS_REMOUNT: u64 = 32;
@@ -32,7 +38,7 @@ fn per_mount(flags: u64) -> Flags {
 }
 
 /// mount(2): bind mounts, remounts of per-mount flags, changes of propagation (which do nothing, as nothing
-/// propagates), and new file systems that [`Kernel::new_filesystem`](crate::Kernel) knows. ENODEV for all else.
+/// propagates), and new file systems in memory or of the supervisor's making. ENODEV for all else.
 pub(crate) fn mount(
     cx: &Call,
     source: StrPtr,
@@ -120,14 +126,68 @@ fn copy_submounts(walker: &Walker<'_>, from: &Path, top: &MountRef) {
     }
 }
 
+/// A file system that a container can be given more of. ENODEV for types that are not there.
 fn new_filesystem(cx: &Call, fstype: &[u8], data: &[u8]) -> Result<Arc<dyn SuperBlock>, Errno> {
-    let _ = (cx, data);
-    match fstype {
-        b"tmpfs" | b"proc" | b"devpts" | b"mqueue" | b"sysfs" | b"cgroup2" => {
-            bail!(EPERM, "new instances of this file system cannot be mounted yet")
+    let kernel = &cx.kernel;
+    let id = || kernel.ids.new_sb_id();
+    Ok(match fstype {
+        b"tmpfs" | b"ramfs" | b"mqueue" => {
+            let options = tmpfs_options(data)?;
+            TmpFs::new(id(), &kernel.spec.run_dir, options, devices(cx))
+        }
+        b"proc" => {
+            let proc = ProcFs::new(id());
+            proc.attach(kernel);
+            proc
+        }
+        b"sysfs" | b"cgroup2" => {
+            let sys = if fstype == b"sysfs" { SysFs::new(id()) } else { SysFs::cgroup2(id()) };
+            sys.attach(kernel);
+            sys
+        }
+        b"devpts" => {
+            let terminals = kernel.ids.superblocks().into_iter().find(|sb| sb.fstype() == "devpts");
+            terminals.ok_or(err!(ENODEV, "no terminals"))?
         }
         _ => bail!(ENODEV),
+    })
+}
+
+/// The container's devices, which its root file system knows.
+fn devices(cx: &Call) -> Arc<Devices> {
+    let root = cx.kernel.mounts.root();
+    let sb: &dyn Any = &*root.mnt.sb;
+    sb.downcast_ref::<DeltaFs>().map(|delta| delta.devices().clone()).unwrap_or_default()
+}
+
+/// `size=`, `mode=` of tmpfs(5); other options that Linux knows are accepted and do nothing. EINVAL for unknown ones.
+fn tmpfs_options(data: &[u8]) -> Result<TmpOptions, Errno> {
+    const IGNORED: [&str; 9] =
+        ["nr_inodes", "nr_blocks", "uid", "gid", "huge", "mpol", "inode64", "inode32", "noswap"];
+    let mut options = TmpOptions::default();
+    let text = std::str::from_utf8(data).map_err(|_| err!(EINVAL))?;
+    for option in text.split(',').filter(|o| !o.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name {
+            "size" => options.size = size(value).ok_or(err!(EINVAL))?,
+            "mode" => options.mode = u32::from_str_radix(value, 8).map_err(|_| err!(EINVAL))? & 0o7777,
+            name if IGNORED.contains(&name) => {}
+            _ => bail!(EINVAL, "unknown option of tmpfs"),
+        }
     }
+    Ok(options)
+}
+
+/// A number of bytes with a suffix k, m, g or %, the last of half of what a tmpfs may have anyway.
+fn size(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 1 << 10),
+        b'm' | b'M' => (&text[..text.len() - 1], 1 << 20),
+        b'g' | b'G' => (&text[..text.len() - 1], 1 << 30),
+        b'%' => return text[..text.len() - 1].parse::<u64>().ok().map(|_| 0),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// umount2(2)
@@ -165,7 +225,8 @@ fn is_busy(cx: &Call, mnt: &MountRef) -> bool {
     cx.kernel.mounts.has_children(mnt)
         || cx.kernel.tasks.all().iter().any(|task| {
             let fs = task.fs();
-            Arc::ptr_eq(&fs.cwd.mnt, mnt) || Arc::ptr_eq(&fs.root.mnt, mnt)
+            let is_inside = Arc::ptr_eq(&fs.cwd.mnt, mnt) || Arc::ptr_eq(&fs.root.mnt, mnt);
+            is_inside && !task.process.is_dead()
         })
 }
 
@@ -173,4 +234,19 @@ fn is_busy(cx: &Call, mnt: &MountRef) -> bool {
 pub(crate) fn pivot_root(cx: &Call, _new_root: PathPtr, _put_old: PathPtr) -> SysResult {
     need(&cx.cred(), Caps::SYS_ADMIN)?;
     bail!(EINVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_tmpfs() {
+        let o = tmpfs_options(b"size=64k,mode=755,nr_inodes=10").expect("valid");
+        assert_eq!((o.size, o.mode), (65536, 0o755));
+        assert!(tmpfs_options(b"size=x").is_err());
+        assert!(tmpfs_options(b"colour=red").is_err());
+        assert_eq!(tmpfs_options(b"").expect("valid").mode, 0o1777);
+        assert_eq!(size("99999999999999999999g"), None);
+    }
 }

@@ -69,6 +69,9 @@ impl Placeholders {
         let is_dir = inode.kind() == Kind::Directory;
         let path = self.path_of(inode.sb_id(), inode.ino(), is_dir);
         let how = OFlags::from_bits_retain((flags & KEPT) as u32) | OFlags::CLOEXEC;
+        if is_dir && self.inode(inode.sb_id(), inode.ino()).is_none() {
+            self.make(&path, true)?;
+        }
         let fd = match rustix::fs::open(&path, how, Mode::empty()) {
             Ok(fd) if self.fits(&fd, is_dir) => fd,
             Err(e) if !matches!(e, rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {

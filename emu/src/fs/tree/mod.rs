@@ -100,6 +100,11 @@ impl<B: Backing> Tree<B> {
         (self.state.read(), self.lower())
     }
 
+    /// What device numbers mean here.
+    pub(crate) fn devices(&self) -> &Arc<Devices> {
+        &self.devices
+    }
+
     fn lower(&self) -> &dyn Lower {
         &*self.lower
     }
