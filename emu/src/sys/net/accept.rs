@@ -1,6 +1,9 @@
 //! accept(2), getsockname(2), getpeername(2): addresses that come out.
 
-use super::{Call, Outcome, SysResult, address, any_translated, blocking, is_translated, socket_of};
+use super::{
+    Call, Outcome, SysResult, address, any_translated, blocking, is_translated, netlink, netlink_port,
+    socket_of,
+};
 use crate::bail;
 use crate::errno::host;
 use crate::platform::sockets;
@@ -37,14 +40,20 @@ pub(crate) fn accept4(cx: &Call, fd: Fd, addr: SockaddrPtr, len: SocklenPtr, fla
 
 pub(crate) fn getsockname(cx: &Call, fd: Fd, addr: SockaddrPtr, len: SocklenPtr) -> SysResult {
     let socket = cx.duplicate_fd(fd.0)?;
-    let name = sockets::name(socket.as_fd()).map_err(host)?;
-    address::write(cx, &address::inside(cx, name), addr.0, len)?;
+    let name = match netlink_port(cx, &socket) {
+        Some(port) => netlink::address(port),
+        None => address::inside(cx, sockets::name(socket.as_fd()).map_err(host)?),
+    };
+    address::write(cx, &name, addr.0, len)?;
     OK
 }
 
 pub(crate) fn getpeername(cx: &Call, fd: Fd, addr: SockaddrPtr, len: SocklenPtr) -> SysResult {
     let socket = cx.duplicate_fd(fd.0)?;
-    let name = sockets::peer(socket.as_fd()).map_err(host)?;
-    address::write(cx, &address::inside(cx, name), addr.0, len)?;
+    let name = match netlink_port(cx, &socket) {
+        Some(_) => netlink::address(0),
+        None => address::inside(cx, sockets::peer(socket.as_fd()).map_err(host)?),
+    };
+    address::write(cx, &name, addr.0, len)?;
     OK
 }

@@ -17,6 +17,14 @@ use rustix::fd::{AsFd, OwnedFd};
 pub(crate) fn bind(cx: &Call, fd: Fd, addr: SockaddrPtr, len: Int) -> SysResult {
     let (socket, kind) = socket_of(cx, fd)?;
     let addr = address::read(cx, addr.0, len.0)?;
+    if super::netlink_port(cx, &socket).is_some() {
+        if let Some(port) =
+            addr.get(4..8).and_then(|p| p.try_into().ok()).map(u32::from_ne_bytes).filter(|p| *p != 0)
+        {
+            cx.kernel.net.netlink.set_port(&socket, port);
+        }
+        return OK;
+    }
     if !kind.is_unix() {
         let to = match kind.domain {
             libc::AF_NETLINK => netlink_address(cx, &addr),

@@ -2,7 +2,7 @@
 
 use super::address::{self, SUN_PATH_AT, destination, family, outside_name};
 use super::credentials::{self, Ucred};
-use super::{Call, SysResult, blocking, socket_of};
+use super::{Call, SysResult, blocking, netlink_port, socket_of};
 use crate::errno::{Errno, host};
 use crate::platform::sockets::{self, HostAddr, SocketKind};
 use crate::sys::OK;
@@ -13,6 +13,9 @@ use rustix::fd::{AsFd, OwnedFd};
 pub(crate) fn connect(cx: &Call, fd: Fd, addr: SockaddrPtr, len: Int) -> SysResult {
     let (socket, kind) = socket_of(cx, fd)?;
     let addr = address::read(cx, addr.0, len.0)?;
+    if netlink_port(cx, &socket).is_some() {
+        return OK;
+    }
     // Dissolves an association; unix sockets that have two sides take it for a wrong family.
     if family(&addr) == Some(libc::AF_UNSPEC) && !kind.is_connected_unix() {
         sockets::connect(socket.as_fd(), &HostAddr::raw(&addr)).map_err(host)?;

@@ -20,6 +20,7 @@ mod connect;
 mod credentials;
 mod loopback;
 mod names;
+mod netlink;
 mod options;
 mod receive;
 mod send;
@@ -58,7 +59,7 @@ pub(crate) fn socket(cx: &Call, domain: Domain, ty: SockType, protocol: Int) -> 
     if !(0..AF_MAX).contains(&domain) {
         bail!(EAFNOSUPPORT);
     }
-    let ty = ty & 0xf;
+    let (ty, flags) = (ty & 0xf, ty);
     if ty >= SOCK_MAX {
         bail!(EINVAL);
     }
@@ -71,7 +72,11 @@ pub(crate) fn socket(cx: &Call, domain: Domain, ty: SockType, protocol: Int) -> 
         libc::AF_INET | libc::AF_INET6 => Ok(Outcome::Continue),
         libc::AF_PACKET => bail!(EPERM, "no packet sockets"),
         libc::AF_NETLINK if !matches!(ty, libc::SOCK_RAW | libc::SOCK_DGRAM) => bail!(ESOCKTNOSUPPORT),
-        libc::AF_NETLINK if protocol.0 == libc::NETLINK_ROUTE && !is_isolated(cx) => Ok(Outcome::Continue),
+        libc::AF_NETLINK if protocol.0 == libc::NETLINK_ROUTE && is_isolated(cx) => {
+            let fd = cx.kernel.net.netlink.socket(flags & libc::SOCK_NONBLOCK, cx.task.tgid as u32)?;
+            Ok(Outcome::Fd { fd, cloexec: flags & libc::SOCK_CLOEXEC != 0 })
+        }
+        libc::AF_NETLINK if protocol.0 == libc::NETLINK_ROUTE => Ok(Outcome::Continue),
         libc::AF_NETLINK => bail!(EPROTONOSUPPORT, "only NETLINK_ROUTE is supported"),
         _ => bail!(EAFNOSUPPORT),
     }
@@ -97,6 +102,11 @@ fn is_translated(cx: &Call, kind: SocketKind) -> bool {
 /// Whether any socket of the container may have an address that is another on the host.
 fn any_translated(cx: &Call) -> bool {
     is_isolated(cx) || cx.kernel.net.is_watched()
+}
+
+/// The port of a netlink socket of a container without a network; `None` for every other socket.
+fn netlink_port(cx: &Call, socket: &OwnedFd) -> Option<u32> {
+    if is_isolated(cx) { cx.kernel.net.netlink.port_of(socket) } else { None }
 }
 
 /// A call that the guest's thread would block in. `timeout`: SO_RCVTIMEO or SO_SNDTIMEO, whichever bounds it.

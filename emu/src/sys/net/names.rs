@@ -1,6 +1,7 @@
 //! What sockets are called inside and on the host.
 
 use super::credentials::{Senders, Ucred};
+use super::netlink::Netlink;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ pub(crate) struct NetState {
     passes_credentials: AtomicBool,
     pub(super) senders: Mutex<Senders>,
     serial: AtomicU64,
+    pub(super) netlink: Netlink,
 }
 
 #[derive(Debug, Default)]

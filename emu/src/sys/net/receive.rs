@@ -7,7 +7,7 @@ use super::credentials;
 use super::send::{Iov, MMSGHDR_SIZE, MSG_LEN_AT, Msghdr};
 use super::{
     Call, MAX_IOV, MAX_MESSAGE, Outcome, SysResult, address, any_translated, blocking, is_translated,
-    socket_of,
+    netlink, netlink_port, socket_of,
 };
 use crate::errno::{Errno, host};
 use crate::platform::sockets::{self, Received, SocketKind};
@@ -55,8 +55,16 @@ pub(crate) fn recvfrom(
     let iov = Iov::one(buf.0.0, len.0);
     let (got, bytes) = receive(cx, &socket, iov.total, flags.0 as i32)?;
     iov.write(cx, &bytes)?;
-    address::write(cx, &address::source(cx, got.name), addr.0, addrlen)?;
+    address::write(cx, &source(cx, &socket, got.name), addr.0, addrlen)?;
     value(got.len as i64)
+}
+
+/// Where a message came from.
+fn source(cx: &Call, socket: &OwnedFd, name: Vec<u8>) -> Vec<u8> {
+    match netlink_port(cx, socket) {
+        Some(_) => netlink::address(0),
+        None => address::source(cx, name),
+    }
 }
 
 /// Whether a message for `header` can be received natively.
@@ -104,7 +112,7 @@ fn receive_into(cx: &Call, socket: &OwnedFd, at: u64, header: Msghdr, flags: i32
     if header.control == 0 {
         out.room = 0;
     }
-    let name = address::source(cx, std::mem::take(&mut got.name));
+    let name = source(cx, socket, std::mem::take(&mut got.name));
     for cmsg in &got.control {
         match (cmsg.level, cmsg.kind) {
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {

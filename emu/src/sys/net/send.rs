@@ -2,7 +2,10 @@
 
 use super::address::{self, Destination, destination};
 use super::credentials::Ucred;
-use super::{Call, MAX_IOV, MAX_MESSAGE, MAX_TOTAL, SysResult, blocking, is_isolated, loopback, socket_of};
+use super::{
+    Call, MAX_IOV, MAX_MESSAGE, MAX_TOTAL, SysResult, blocking, is_isolated, loopback, netlink_port,
+    socket_of,
+};
 use crate::errno::{Errno, host};
 use crate::platform::sockets::{self, ControlBuffer, HostAddr, MAX_ADDR, Message, SocketKind};
 use crate::sys::value;
@@ -190,15 +193,15 @@ pub(crate) fn sendto(
     let (socket, kind) = socket_of(cx, fd)?;
     let mut envelope = Envelope::default();
     if !addr.0.is_null() {
-        envelope.to = to(cx, kind, &address::read(cx, addr.0, addrlen.0)?)?;
+        envelope.to = to(cx, &socket, kind, &address::read(cx, addr.0, addrlen.0)?)?;
     }
     sign(cx, kind, &mut envelope, Ucred::real(cx));
     value(send_or_signal(cx, &socket, kind, envelope, &Iov::one(buf.0.0, len.0), flags.0 as i32)?)
 }
 
 /// A destination that matters: connected unix sockets judge whether there is one and do not look at it.
-fn to(cx: &Call, kind: SocketKind, addr: &[u8]) -> Result<Option<Destination>, Errno> {
-    if addr.is_empty() {
+fn to(cx: &Call, socket: &OwnedFd, kind: SocketKind, addr: &[u8]) -> Result<Option<Destination>, Errno> {
+    if addr.is_empty() || netlink_port(cx, socket).is_some() {
         return Ok(None);
     }
     match (kind.domain, kind.ty) {
@@ -220,7 +223,7 @@ fn sign(cx: &Call, kind: SocketKind, envelope: &mut Envelope, who: Ucred) {
 }
 
 /// Reads a message; EMSGSIZE, EINVAL, ENOBUFS, EBADF, EPERM for what it may not have.
-fn read_message(cx: &Call, kind: SocketKind, at: u64) -> Result<(Envelope, Iov), Errno> {
+fn read_message(cx: &Call, socket: &OwnedFd, kind: SocketKind, at: u64) -> Result<(Envelope, Iov), Errno> {
     let header: Msghdr = cx.memory().read_obj(at)?;
     if header.namelen < 0 {
         bail!(EINVAL);
@@ -244,7 +247,7 @@ fn read_message(cx: &Call, kind: SocketKind, at: u64) -> Result<(Envelope, Iov),
             who = read_control(cx, kind, &control, &mut envelope)?.unwrap_or(who);
         }
     }
-    envelope.to = to(cx, kind, &name)?;
+    envelope.to = to(cx, socket, kind, &name)?;
     sign(cx, kind, &mut envelope, who);
     Ok((envelope, iov))
 }
@@ -290,7 +293,7 @@ fn read_control(
 
 pub(crate) fn sendmsg(cx: &Call, fd: Fd, msg: MsghdrPtr, flags: MsgFlags) -> SysResult {
     let (socket, kind) = socket_of(cx, fd)?;
-    let (envelope, iov) = read_message(cx, kind, msg.0.0)?;
+    let (envelope, iov) = read_message(cx, &socket, kind, msg.0.0)?;
     value(send_or_signal(cx, &socket, kind, envelope, &iov, flags.0 as i32)?)
 }
 
@@ -303,7 +306,7 @@ pub(crate) fn sendmmsg(cx: &Call, fd: Fd, vec: Ptr, n: Uint, flags: MsgFlags) ->
     let mut sent = 0i64;
     for i in 0..u64::from(n.0).min(MAX_IOV) {
         let at = vec.0.0.checked_add(i * MMSGHDR_SIZE).ok_or(err!(EFAULT))?;
-        let one = read_message(cx, kind, at)
+        let one = read_message(cx, &socket, kind, at)
             .and_then(|(envelope, iov)| send_or_signal(cx, &socket, kind, envelope, &iov, flags.0 as i32))
             .and_then(|len| cx.memory().write_obj(at + MSG_LEN_AT, &(len as u32)));
         match one {
