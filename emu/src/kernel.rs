@@ -47,7 +47,10 @@ impl Kernel {
     pub fn new(spec: Spec, mounts: MountNs, ids: Ids, trace: Option<Trace>) -> io::Result<Arc<Kernel>> {
         let waiters = Arc::new(Waiters::default());
         waiters.start()?;
-        let uts = Uts { nodename: spec.hostname.clone().into_bytes(), domainname: spec.domainname.clone().into_bytes() };
+        let uts = Uts {
+            nodename: spec.hostname.clone().into_bytes(),
+            domainname: spec.domainname.clone().into_bytes(),
+        };
         let kernel_version = parse_version(&spec.kernel_version);
         Ok(Arc::new(Kernel {
             stub: StubFile::new(&spec.container_dir)?,

@@ -35,32 +35,67 @@ pub enum Request {
     /// Answered when init has ended.
     Wait,
     /// Sends a signal to init (`all`: to every task of the container).
-    Signal { signal: i32, #[serde(default)] all: bool },
+    Signal {
+        signal: i32,
+        #[serde(default)]
+        all: bool,
+    },
     /// Stops every task until `Resume`.
     Pause,
     Resume,
     /// Terminal size of init, in character cells.
-    Resize { rows: u16, cols: u16 },
+    Resize {
+        rows: u16,
+        cols: u16,
+    },
     /// Attaches to init's standard streams. May come before `Start`.
-    Attach { stdin: bool, stdout: bool, stderr: bool },
+    Attach {
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+    },
     /// Prepares a process in the container; answered with its id ([`Reply::Exec`]).
-    Exec { exec: ExecSpec },
+    Exec {
+        exec: ExecSpec,
+    },
     /// Starts a prepared process with its streams attached to this connection (all of those that its spec asks for).
-    ExecAttach { id: String },
+    ExecAttach {
+        id: String,
+    },
     /// Starts a prepared process without streams (output is discarded).
-    ExecStart { id: String },
-    ExecState { id: String },
-    ExecWait { id: String },
-    ExecResize { id: String, rows: u16, cols: u16 },
+    ExecStart {
+        id: String,
+    },
+    ExecState {
+        id: String,
+    },
+    ExecWait {
+        id: String,
+    },
+    ExecResize {
+        id: String,
+        rows: u16,
+        cols: u16,
+    },
     /// The container's tasks, for `docker top`.
     Top,
     Stats,
     /// Paths that differ from the image.
     Changes,
     /// What `path` is (`docker cp`'s `X-Docker-Container-Path-Stat`).
-    ArchiveStat { path: String },
-    ArchiveGet { path: String },
-    ArchivePut { path: String, #[serde(default)] no_overwrite_dir_non_dir: bool, #[serde(default)] copy_uid_gid: bool },
+    ArchiveStat {
+        path: String,
+    },
+    ArchiveGet {
+        path: String,
+    },
+    ArchivePut {
+        path: String,
+        #[serde(default)]
+        no_overwrite_dir_non_dir: bool,
+        #[serde(default)]
+        copy_uid_gid: bool,
+    },
     /// The whole file system as a tar stream.
     Export,
     /// Ends the supervisor, and init with it (SIGKILL).

@@ -49,7 +49,8 @@ pub fn is_table_full(tid: i32) -> bool {
     }
     // Numbers above the limit are possible where it was lowered, and leave room below.
     let Ok(all) = std::fs::read_dir(format!("/proc/{tid}/fd")) else { return false };
-    let below = |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n < soft);
+    let below =
+        |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n < soft);
     all.flatten().filter(|e| below(e.file_name())).count() as u64 >= soft
 }
 
@@ -87,7 +88,12 @@ pub fn host_position(tid: i32, fd: i32) -> Result<u64, Errno> {
 /// The open file itself cannot be had: files, FIFOs and terminals can be opened a second time through their magic link.
 fn reopen(tid: i32, fd: i32) -> Result<OwnedFd, Errno> {
     let flags = host_flags(tid, fd)?;
-    let mode = OFlags::from_bits_retain((flags & (libc::O_ACCMODE | libc::O_NONBLOCK | libc::O_APPEND)) as u32);
-    rustix::fs::open(PathBuf::from(format!("/proc/{tid}/fd/{fd}")), mode | OFlags::CLOEXEC | OFlags::NOCTTY, rustix::fs::Mode::empty())
-        .map_err(|_| err!(EBADF, "host refuses pidfd_getfd and the descriptor cannot be reopened"))
+    let mode =
+        OFlags::from_bits_retain((flags & (libc::O_ACCMODE | libc::O_NONBLOCK | libc::O_APPEND)) as u32);
+    rustix::fs::open(
+        PathBuf::from(format!("/proc/{tid}/fd/{fd}")),
+        mode | OFlags::CLOEXEC | OFlags::NOCTTY,
+        rustix::fs::Mode::empty(),
+    )
+    .map_err(|_| err!(EBADF, "host refuses pidfd_getfd and the descriptor cannot be reopened"))
 }

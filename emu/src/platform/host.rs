@@ -20,15 +20,25 @@ pub(crate) fn sigqueueinfo(tgid: i32, tid: Option<i32>, sig: i32, info: &[u8; 12
     unsafe {
         match tid {
             None => libc::syscall(libc::SYS_rt_sigqueueinfo, tgid, sig, info.as_ptr()) as libc::c_int,
-            Some(tid) => libc::syscall(libc::SYS_rt_tgsigqueueinfo, tgid, tid, sig, info.as_ptr()) as libc::c_int,
+            Some(tid) => {
+                libc::syscall(libc::SYS_rt_tgsigqueueinfo, tgid, tid, sig, info.as_ptr()) as libc::c_int
+            }
         }
     }
 }
 
 /// pidfd_send_signal(2) with a siginfo.
-pub(crate) fn pidfd_send_siginfo(pidfd: BorrowedFd<'_>, sig: i32, info: &[u8; 128], flags: u32) -> libc::c_int {
+pub(crate) fn pidfd_send_siginfo(
+    pidfd: BorrowedFd<'_>,
+    sig: i32,
+    info: &[u8; 128],
+    flags: u32,
+) -> libc::c_int {
     // SAFETY: as for `sigqueueinfo`.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), sig, info.as_ptr(), flags) as libc::c_int }
+    unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), sig, info.as_ptr(), flags)
+            as libc::c_int
+    }
 }
 
 /// The signal that wakes a thread of ours out of a blocking call.

@@ -98,12 +98,19 @@ struct Plan<'a> {
 
 fn strings(of: &[Vec<u8>]) -> Result<Vec<CString>, LaunchError> {
     of.iter()
-        .map(|s| CString::new(s.as_slice()).map_err(|_| LaunchError::NotFound(libc::EINVAL, "an argument has a NUL in it".into())))
+        .map(|s| {
+            CString::new(s.as_slice())
+                .map_err(|_| LaunchError::NotFound(libc::EINVAL, "an argument has a NUL in it".into()))
+        })
         .collect()
 }
 
 /// Forks a task under `filter`. It waits before its exec until [`Embryo::go`].
-pub(crate) fn fork(launch: &Launch, filter: &[SockFilter], landlock: Option<&OwnedFd>) -> Result<Embryo, LaunchError> {
+pub(crate) fn fork(
+    launch: &Launch,
+    filter: &[SockFilter],
+    landlock: Option<&OwnedFd>,
+) -> Result<Embryo, LaunchError> {
     let host = |what: &str, e: &dyn std::fmt::Display| LaunchError::Host(format!("{what}: {e}"));
     let program = CString::new(launch.program.as_slice())
         .map_err(|_| LaunchError::NotFound(libc::EINVAL, "the program's path has a NUL in it".into()))?;
@@ -141,8 +148,10 @@ pub(crate) fn fork(launch: &Launch, filter: &[SockFilter], landlock: Option<&Own
         return Err(host("fork", &io::Error::last_os_error()));
     }
     let pid = pid as i32;
-    let rustix_pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| LaunchError::Host("fork gave no pid".into()))?;
-    let pidfd = rustix::process::pidfd_open(rustix_pid, rustix::process::PidfdFlags::empty()).map_err(|e| host("pidfd_open", &e))?;
+    let rustix_pid =
+        rustix::process::Pid::from_raw(pid).ok_or_else(|| LaunchError::Host("fork gave no pid".into()))?;
+    let pidfd = rustix::process::pidfd_open(rustix_pid, rustix::process::PidfdFlags::empty())
+        .map_err(|e| host("pidfd_open", &e))?;
     let mut number = [0u8; 4];
     // The table is shared: the child's end must be closed in it by the child alone, hence a fixed-size message.
     let got = std::fs::File::from(listener_in).read_exact(&mut number);
@@ -256,7 +265,8 @@ fn child(plan: &Plan<'_>) -> ! {
         check(plan.listener_out, 7, raw(libc::SYS_landlock_restrict_self, [ruleset as usize, 0, 0, 0, 0]));
     }
     let prog = SockFprog { len: plan.filter.len() as u16, filter: plan.filter.as_ptr() };
-    let install = |flags: libc::c_ulong| raw(libc::SYS_seccomp, [1, flags as usize, &raw const prog as usize, 0, 0]);
+    let install =
+        |flags: libc::c_ulong| raw(libc::SYS_seccomp, [1, flags as usize, &raw const prog as usize, 0, 0]);
     let mut listener = install(FILTER_NEW_LISTENER | FILTER_WAIT_KILLABLE);
     if listener == -(libc::EINVAL as isize) {
         listener = install(FILTER_NEW_LISTENER);

@@ -41,7 +41,8 @@ impl Memory {
             Ok(0) => Err(err!(EFAULT)),
             Ok(n) => Ok(n),
             Err(HostErrno::EPERM | HostErrno::ENOSYS) => {
-                let mem = std::fs::File::open(format!("/proc/{}/mem", self.tid)).map_err(|_| err!(ESRCH, "guest is gone"))?;
+                let mem = std::fs::File::open(format!("/proc/{}/mem", self.tid))
+                    .map_err(|_| err!(ESRCH, "guest is gone"))?;
                 match mem.read_at(buf, addr) {
                     Ok(n) if n > 0 => Ok(n),
                     _ => Err(err!(EFAULT)),

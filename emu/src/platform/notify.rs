@@ -80,7 +80,8 @@ impl Tree {
     fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         self.flow.lock().threads += 1;
         let tree = self.clone();
-        let made = std::thread::Builder::new().name("notify".into()).stack_size(256 << 10).spawn(move || tree.run());
+        let made =
+            std::thread::Builder::new().name("notify".into()).stack_size(256 << 10).spawn(move || tree.run());
         if made.is_err() {
             self.flow.lock().threads -= 1;
         }
@@ -216,24 +217,32 @@ impl Notification {
             Ok(Outcome::Continue) => seccomp::answer_continue(fd, self.id),
             // In two steps, because our own copy has to be closed before the caller goes on: it may close its descriptor
             // at once and expect what the last close brings (a hang-up, a lock released, a program that can be run).
-            Ok(Outcome::Fd { fd: new, cloexec }) => match seccomp::add_fd(fd, self.id, &new, cloexec, false) {
-                Ok(n) => {
-                    drop(new);
-                    seccomp::answer_value(fd, self.id, i64::from(n))
-                }
-                Err(SendError::TableFull) => seccomp::answer_error(fd, self.id, err!(EMFILE)),
-                // An O_PATH descriptor: ADDFD refuses it.
-                Err(SendError::Other(libc::EBADF)) => {
-                    let given = self.tree.kernel.tasks.get(self.tid).ok_or(err!(ESRCH)).and_then(|task| {
-                        inject::give_fd(&task, self, &new, cloexec)
-                    });
-                    match given {
-                        Err(e) if !self.is_answered.load(Ordering::Relaxed) => seccomp::answer_error(fd, self.id, e),
-                        _ => Ok(()),
+            Ok(Outcome::Fd { fd: new, cloexec }) => {
+                match seccomp::add_fd(fd, self.id, &new, cloexec, false) {
+                    Ok(n) => {
+                        drop(new);
+                        seccomp::answer_value(fd, self.id, i64::from(n))
                     }
+                    Err(SendError::TableFull) => seccomp::answer_error(fd, self.id, err!(EMFILE)),
+                    // An O_PATH descriptor: ADDFD refuses it.
+                    Err(SendError::Other(libc::EBADF)) => {
+                        let given = self
+                            .tree
+                            .kernel
+                            .tasks
+                            .get(self.tid)
+                            .ok_or(err!(ESRCH))
+                            .and_then(|task| inject::give_fd(&task, self, &new, cloexec));
+                        match given {
+                            Err(e) if !self.is_answered.load(Ordering::Relaxed) => {
+                                seccomp::answer_error(fd, self.id, e)
+                            }
+                            _ => Ok(()),
+                        }
+                    }
+                    Err(e) => Err(e),
                 }
-                Err(e) => Err(e),
-            },
+            }
             Err(e) => seccomp::answer_error(fd, self.id, e),
         };
         self.is_answered.store(true, Ordering::Relaxed);

@@ -40,7 +40,8 @@ struct NotifAddfd {
     newfd_flags: u32,
 }
 
-const _: () = assert!(size_of::<Notif>() == 80 && size_of::<NotifResp>() == 24 && size_of::<NotifAddfd>() == 24);
+const _: () =
+    assert!(size_of::<Notif>() == 80 && size_of::<NotifResp>() == 24 && size_of::<NotifAddfd>() == 24);
 
 const IOCTL_RECV: libc::c_ulong = 0xc050_2100;
 const IOCTL_SEND: libc::c_ulong = 0xc018_2101;

@@ -27,7 +27,8 @@ impl StubFile {
 
     /// Whether `tgid` executes the stub now. The path of /proc names nothing that a guest could replace.
     pub(crate) fn is_running_in(&self, tgid: i32) -> bool {
-        rustix::fs::stat(format!("/proc/{tgid}/exe")).is_ok_and(|s| s.st_dev == self.dev && s.st_ino == self.ino)
+        rustix::fs::stat(format!("/proc/{tgid}/exe"))
+            .is_ok_and(|s| s.st_dev == self.dev && s.st_ino == self.ino)
     }
 }
 
@@ -44,10 +45,17 @@ fn memfd() -> rustix::io::Result<OwnedFd> {
         rest = &rest[n..];
     }
     rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o555))?;
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    rustix::fs::fcntl_add_seals(
+        &fd,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
     // A writable description would make exec fail with ETXTBSY.
     use rustix::fd::AsRawFd;
-    rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    rustix::fs::open(
+        format!("/proc/self/fd/{}", fd.as_raw_fd()),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 fn plain(dir: &Path) -> io::Result<OwnedFd> {

@@ -43,7 +43,11 @@ impl Waiters {
     pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<()> {
         crate::platform::host::make_wake_signal_interrupt();
         let waiters = self.clone();
-        std::thread::Builder::new().name("look".into()).stack_size(128 << 10).spawn(move || waiters.look()).map(drop)
+        std::thread::Builder::new()
+            .name("look".into())
+            .stack_size(128 << 10)
+            .spawn(move || waiters.look())
+            .map(drop)
     }
 
     fn look(&self) {
@@ -77,7 +81,11 @@ impl Waiters {
 fn pending_signal(tid: i32) -> i32 {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return -1 };
     let field = |name: &str| {
-        status.lines().find_map(|l| l.strip_prefix(name)).and_then(|v| u64::from_str_radix(v.trim(), 16).ok()).unwrap_or(0)
+        status
+            .lines()
+            .find_map(|l| l.strip_prefix(name))
+            .and_then(|v| u64::from_str_radix(v.trim(), 16).ok())
+            .unwrap_or(0)
     };
     let pending = (field("SigPnd:") | field("ShdPnd:")) & !field("SigBlk:");
     if pending == 0 { 0 } else { pending.trailing_zeros() as i32 + 1 }

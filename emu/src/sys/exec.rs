@@ -51,7 +51,14 @@ pub(crate) fn execve(cx: &Call, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr) -> 
     run(cx, file, (name, false), argv, envp, empty)
 }
 
-pub(crate) fn execveat(cx: &Call, dirfd: DirFd, path: PathPtr, argv: ArgvPtr, envp: ArgvPtr, flags: AtFlags) -> SysResult {
+pub(crate) fn execveat(
+    cx: &Call,
+    dirfd: DirFd,
+    path: PathPtr,
+    argv: ArgvPtr,
+    envp: ArgvPtr,
+    flags: AtFlags,
+) -> SysResult {
     let flags = flags.0 as i32;
     if flags & !(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) != 0 {
         bail!(EINVAL);
@@ -81,7 +88,9 @@ fn by_descriptor(cx: &Call, fd: i32) -> Result<Program, Errno> {
     }
     match cx.open_file(fd)? {
         OpenFile::Vfs(path) => Ok(Program::File(path)),
-        OpenFile::Anonymous { name } if name.starts_with(b"/memfd:") => Ok(Program::Memfd(cx.duplicate_fd(fd)?)),
+        OpenFile::Anonymous { name } if name.starts_with(b"/memfd:") => {
+            Ok(Program::Memfd(cx.duplicate_fd(fd)?))
+        }
         OpenFile::Anonymous { .. } => bail!(EACCES),
     }
 }
@@ -219,7 +228,13 @@ pub(crate) fn private(cx: &Call) -> SysResult {
             }
         };
     }
-    tracing::warn!(tid = cx.tid(), op, index = cx.args[1], result = cx.args[2] as i64, "a private call that nobody expected");
+    tracing::warn!(
+        tid = cx.tid(),
+        op,
+        index = cx.args[1],
+        result = cx.args[2] as i64,
+        "a private call that nobody expected"
+    );
     end(&cx.task);
     bail!(EPERM)
 }

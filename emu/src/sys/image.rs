@@ -10,8 +10,8 @@ use crate::vfs::walk::{Lookup, LookupFlags};
 use crate::vfs::{InodeRef, Kind, MountFlags, Path};
 use crate::{bail, err};
 use carrack_loader::{
-    ElfImage, KernelStack, LoadInput, LoadPlan, Loadable, MAX_INTERPRETERS, StackImage, StackInput, auxv, check_arg_limits,
-    parse_elf_with, parse_interpreter, parse_script,
+    ElfImage, KernelStack, LoadInput, LoadPlan, Loadable, MAX_INTERPRETERS, StackImage, StackInput, auxv,
+    check_arg_limits, parse_elf_with, parse_interpreter, parse_script,
 };
 use rustix::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -99,7 +99,8 @@ fn in_window(window: &(u64, Vec<u8>), pointer: u64) -> Option<Vec<u8>> {
 pub(crate) fn find(cx: &Call, start: &Path, name: &[u8], flags: i32) -> Result<Path, Errno> {
     let (fs, cred) = (cx.fs(), cx.cred());
     let lookup = Lookup { mounts: &cx.kernel.mounts, root: &fs.root, cred: &cred };
-    let follow = if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { LookupFlags::empty() } else { LookupFlags::FOLLOW };
+    let follow =
+        if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { LookupFlags::empty() } else { LookupFlags::FOLLOW };
     let path = lookup.path(start, name, follow)?;
     if path.inode.kind() == Kind::Symlink {
         bail!(ELOOP);
@@ -132,7 +133,8 @@ fn open_program(program: &Program, cred: &Cred) -> Result<OwnedFd, Errno> {
             use rustix::fd::AsRawFd;
             use rustix::fs::{Mode, OFlags};
             let how = OFlags::RDONLY | OFlags::CLOEXEC;
-            rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), how, Mode::empty()).map_err(|_| err!(EACCES))
+            rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), how, Mode::empty())
+                .map_err(|_| err!(EACCES))
         }
     }
 }
@@ -342,9 +344,16 @@ impl Prepared {
             None => None,
             Some((fd, image)) => Some(Loadable { image, fd: add_fd(cx, fd, false)? }),
         };
-        let no_randomize = cx.task.process.personality.load(Ordering::Relaxed) & libc::ADDR_NO_RANDOMIZE as u32 != 0;
-        let load = LoadPlan::new(&LoadInput { program, interpreter, mmap_top: probe, random: rand::random(), no_randomize })
-            .map_err(load_errno)?;
+        let no_randomize =
+            cx.task.process.personality.load(Ordering::Relaxed) & libc::ADDR_NO_RANDOMIZE as u32 != 0;
+        let load = LoadPlan::new(&LoadInput {
+            program,
+            interpreter,
+            mmap_top: probe,
+            random: rand::random(),
+            no_randomize,
+        })
+        .map_err(load_errno)?;
 
         // The stub's own stack, as the kernel made it.
         let mut kernels = vec![0u8; 16 << 10];

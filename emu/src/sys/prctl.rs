@@ -1,8 +1,8 @@
 //! prctl(2) options that are not the host's business, and personality(2).
 
 use super::{Call, OK, Outcome, SysResult, value};
-use crate::task::{Caps, Cred};
 use crate::bail;
+use crate::task::{Caps, Cred};
 use carrack_syscalls::arg::*;
 use std::sync::atomic::Ordering;
 
@@ -93,7 +93,9 @@ pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong,
         PR_SET_MDWE | PR_GET_MDWE => bail!(EINVAL),
         PR_SET_SYSCALL_USER_DISPATCH => bail!(EINVAL, "syscall user dispatch is not supported"),
         // Of the caller alone, by value or into its own memory.
-        libc::PR_SET_FPEMU | libc::PR_GET_FPEMU | libc::PR_SET_UNALIGN | libc::PR_GET_UNALIGN => bail!(EINVAL),
+        libc::PR_SET_FPEMU | libc::PR_GET_FPEMU | libc::PR_SET_UNALIGN | libc::PR_GET_UNALIGN => {
+            bail!(EINVAL)
+        }
         _ => bail!(EINVAL),
     }
 }
@@ -133,4 +135,3 @@ pub(crate) fn personality(cx: &Call, persona: Uint) -> SysResult {
     }
     value(old)
 }
-

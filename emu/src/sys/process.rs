@@ -39,7 +39,9 @@ fn make_child(cx: &Call, flags: u64) -> SysResult {
     } else if flags & libc::CLONE_PARENT as u64 != 0 {
         let parent = Stat::read(cx.task.tgid).and_then(|s| cx.kernel.tasks.process(s.ppid));
         // The child is its grandparent's, but inherits from the caller.
-        parent.unwrap_or_else(|| cx.task.process.clone()).will_fork(cx.tid(), flags & libc::CLONE_FS as u64 != 0);
+        parent
+            .unwrap_or_else(|| cx.task.process.clone())
+            .will_fork(cx.tid(), flags & libc::CLONE_FS as u64 != 0);
     } else {
         cx.task.process.will_fork(cx.tid(), flags & libc::CLONE_FS as u64 != 0);
     }
@@ -82,7 +84,11 @@ pub(crate) fn getppid(cx: &Call) -> SysResult {
     let tasks = &cx.kernel.tasks;
     let ppid = Stat::read(cx.task.tgid).map_or(0, |s| s.ppid);
     // A parent outside (the supervisor, for init and for processes that exec added) is no one inside: 0.
-    if cx.task.tgid == tasks.init() || tasks.process(ppid).is_none() { value(0) } else { value(tasks.guest_pid(ppid)) }
+    if cx.task.tgid == tasks.init() || tasks.process(ppid).is_none() {
+        value(0)
+    } else {
+        value(tasks.guest_pid(ppid))
+    }
 }
 
 /// The process that a pid argument of getpgid and its like means; 0 is the caller.
@@ -128,7 +134,11 @@ pub(crate) fn setpgid(cx: &Call, pid: Pid, pgid: Pid) -> SysResult {
 
 pub(crate) fn setns(cx: &Call, fd: Fd, _nstype: Int) -> SysResult {
     let name = crate::platform::fds::host_name(cx.tid(), fd.0)?;
-    if !name.ends_with(b"]") || name.starts_with(b"pipe:") || name.starts_with(b"socket:") || name.starts_with(b"anon_inode:") {
+    if !name.ends_with(b"]")
+        || name.starts_with(b"pipe:")
+        || name.starts_with(b"socket:")
+        || name.starts_with(b"anon_inode:")
+    {
         bail!(EINVAL);
     }
     bail!(EPERM, "namespaces are not supported")

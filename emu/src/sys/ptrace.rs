@@ -21,7 +21,8 @@ pub(crate) fn may_access(cx: &Call, target: &Arc<Process>) -> Result<(), Errno> 
     let other = cx.kernel.tasks.any_task_of(target.tgid).ok_or(err!(ESRCH))?.cred();
     let same_user = [other.uid, other.euid, other.suid].iter().all(|id| *id == cred.uid)
         && [other.gid, other.egid, other.sgid].iter().all(|id| *id == cred.gid);
-    if !same_user || !cred.permitted.contains(other.permitted) || target.dumpable.load(Ordering::Relaxed) == 0 {
+    if !same_user || !cred.permitted.contains(other.permitted) || target.dumpable.load(Ordering::Relaxed) == 0
+    {
         bail!(EPERM);
     }
     Ok(())
@@ -70,7 +71,14 @@ fn iovecs(cx: &Call, at: u64, count: u64) -> Result<Vec<Iovec>, Errno> {
     Ok(v)
 }
 
-fn transfer(cx: &Call, pid: i32, local: (u64, u64), remote: (u64, u64), flags: u64, to_remote: bool) -> SysResult {
+fn transfer(
+    cx: &Call,
+    pid: i32,
+    local: (u64, u64),
+    remote: (u64, u64),
+    flags: u64,
+    to_remote: bool,
+) -> SysResult {
     if flags != 0 {
         bail!(EINVAL);
     }
@@ -104,11 +112,27 @@ fn transfer(cx: &Call, pid: i32, local: (u64, u64), remote: (u64, u64), flags: u
     value(done as i64)
 }
 
-pub(crate) fn process_vm_readv(cx: &Call, pid: Pid, l: IovPtr, ln: Ulong, r: Ptr, rn: Ulong, flags: Ulong) -> SysResult {
+pub(crate) fn process_vm_readv(
+    cx: &Call,
+    pid: Pid,
+    l: IovPtr,
+    ln: Ulong,
+    r: Ptr,
+    rn: Ulong,
+    flags: Ulong,
+) -> SysResult {
     transfer(cx, pid.0, (l.0.0, ln.0), (r.0.0, rn.0), flags.0, false)
 }
 
-pub(crate) fn process_vm_writev(cx: &Call, pid: Pid, l: IovPtr, ln: Ulong, r: Ptr, rn: Ulong, flags: Ulong) -> SysResult {
+pub(crate) fn process_vm_writev(
+    cx: &Call,
+    pid: Pid,
+    l: IovPtr,
+    ln: Ulong,
+    r: Ptr,
+    rn: Ulong,
+    flags: Ulong,
+) -> SysResult {
     transfer(cx, pid.0, (l.0.0, ln.0), (r.0.0, rn.0), flags.0, true)
 }
 
@@ -125,4 +149,3 @@ pub(crate) fn move_pages(_: &Call, _: Pid, _: Ulong, _: Ptr, _: Ptr, _: Ptr, _: 
 pub(crate) fn migrate_pages(_: &Call, _: Pid, _: Ulong, _: Ptr, _: Ptr) -> SysResult {
     bail!(EPERM)
 }
-

@@ -71,7 +71,13 @@ impl Actions {
     }
 }
 
-pub(crate) fn rt_sigaction(cx: &Call, sig: Signal, act: SigactionPtr, old: SigactionPtr, size: Size) -> SysResult {
+pub(crate) fn rt_sigaction(
+    cx: &Call,
+    sig: Signal,
+    act: SigactionPtr,
+    old: SigactionPtr,
+    size: Size,
+) -> SysResult {
     let (sig, act, old) = (sig.0, act.0, old.0);
     if size.0 != 8 {
         bail!(EINVAL);
@@ -112,7 +118,11 @@ pub(crate) fn rt_sigaction(cx: &Call, sig: Signal, act: SigactionPtr, old: Sigac
         actions.set(sig, None);
     } else {
         let thunk = thunk_for(cx, &mut actions, new.handler)?;
-        let changed = SigAction { handler: thunk, flags: new.flags | (libc::SA_RESTART | libc::SA_SIGINFO) as u64, ..new };
+        let changed = SigAction {
+            handler: thunk,
+            flags: new.flags | (libc::SA_RESTART | libc::SA_SIGINFO) as u64,
+            ..new
+        };
         if cx.memory().write_obj(act.0, &changed).is_err() {
             cx.memory().write_forced(act.0, bytemuck::bytes_of(&changed))?;
         }
@@ -251,7 +261,11 @@ pub(crate) fn kill(cx: &Call, pid: Pid, sig: Signal) -> SysResult {
     check_signal(sig)?;
     let (mut sent, mut refused) = (false, None);
     // The caller last: it may be what ends it.
-    for p in members.iter().filter(|p| p.tgid != cx.task.tgid).chain(members.iter().filter(|p| p.tgid == cx.task.tgid)) {
+    for p in members
+        .iter()
+        .filter(|p| p.tgid != cx.task.tgid)
+        .chain(members.iter().filter(|p| p.tgid == cx.task.tgid))
+    {
         p.settle();
         match may_signal(cx, p, sig) {
             Ok(()) if p.tgid == init && init_ignores(init, sig) => sent = true,
@@ -377,7 +391,13 @@ fn pid_of_pidfd(cx: &Call, fd: i32) -> Result<i32, Errno> {
         .ok_or(err!(EBADF, "not a pidfd"))
 }
 
-pub(crate) fn pidfd_send_signal(cx: &Call, pidfd: Fd, sig: Signal, info: SiginfoPtr, flags: Uint) -> SysResult {
+pub(crate) fn pidfd_send_signal(
+    cx: &Call,
+    pidfd: Fd,
+    sig: Signal,
+    info: SiginfoPtr,
+    flags: Uint,
+) -> SysResult {
     if flags.0 & !7 != 0 {
         bail!(EINVAL);
     }

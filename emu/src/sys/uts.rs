@@ -106,4 +106,3 @@ pub(crate) fn adjtimex(cx: &Call, buf: InOut) -> SysResult {
 pub(crate) fn clock_adjtime(cx: &Call, _clock: ClockId, buf: InOut) -> SysResult {
     adjtimex(cx, buf)
 }
-

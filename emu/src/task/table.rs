@@ -170,7 +170,13 @@ impl TaskTable {
     }
 
     /// Registers the first task of a tree.
-    pub(crate) fn insert_first(self: &Arc<Self>, pid: i32, cred: Cred, fs: FsStruct, is_init: bool) -> Option<Arc<Task>> {
+    pub(crate) fn insert_first(
+        self: &Arc<Self>,
+        pid: i32,
+        cred: Cred,
+        fs: FsStruct,
+        is_init: bool,
+    ) -> Option<Arc<Task>> {
         let process = Process::open(pid, self, None)?;
         if is_init {
             self.init.store(pid, Ordering::Relaxed);
@@ -242,7 +248,12 @@ impl TaskTable {
             let tgid = super::process::tgid_of(tid)?;
             let sibling = self.any_task_of(tgid).or_else(|| self.adopt(tgid, None))?;
             let creator = sibling.process.take_forker_thread().and_then(|t| self.get(t)).unwrap_or(sibling);
-            return Some(self.insert(Task::new(tid, creator.process.clone(), creator.cred(), creator.fs_shared())));
+            return Some(self.insert(Task::new(
+                tid,
+                creator.process.clone(),
+                creator.cred(),
+                creator.fs_shared(),
+            )));
         };
         let parent = match parent {
             Some(p) => p.clone(),
