@@ -61,7 +61,8 @@ pub fn parse_until(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, St
         return OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|e| e.to_string());
     }
     if let Some(before) = parse_go_duration(text) {
-        return Ok(now - before);
+        let before = time::Duration::try_from(before).unwrap_or(time::Duration::MAX);
+        return now.checked_sub(before).ok_or_else(|| format!("{text:?} is before all time"));
     }
     let candidates =
         [text.to_string(), format!("{text}Z"), format!("{text}:00Z"), format!("{text}T00:00:00Z")];

@@ -323,7 +323,7 @@ pub(crate) fn validate_host(host: &HostView, warnings: &mut Vec<String>) -> Resu
         return Err(Error::invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set"));
     }
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get()) as i64;
-    if host.nano_cpus < 0 || host.nano_cpus > cpus * 1_000_000_000 {
+    if host.nano_cpus < 0 || host.nano_cpus > cpus.saturating_mul(1_000_000_000) {
         return Err(Error::invalid(format!(
             "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
         )));
@@ -621,7 +621,7 @@ fn command(view: &ConfigView) -> Result<Vec<String>> {
 /// Docker fills in the swap limit that a memory limit implies.
 fn fill_limits(host: &mut Object, view: &HostView) {
     if view.memory > 0 && view.memory_swap == 0 {
-        host.insert("MemorySwap".into(), json!(view.memory * 2));
+        host.insert("MemorySwap".into(), json!(view.memory.saturating_mul(2)));
     }
 }
 

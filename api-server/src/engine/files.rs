@@ -11,7 +11,7 @@ use super::supervisor::{Conversation, Supervisor, read_line};
 pub use carrack_emu::control::{Change, PathStat};
 use carrack_emu::control::{Reply, Request as Ask};
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 impl Engine {
     /// Sends a request about files to whoever serves them.
@@ -68,8 +68,9 @@ impl Engine {
         path: &str,
         no_overwrite_dir_non_dir: bool,
         copy_uid_gid: bool,
-        mut from: impl AsyncRead + Unpin,
+        from: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<()> {
+        let mut from = plain(from).await?;
         let ask = Ask::ArchivePut { path: path.to_string(), no_overwrite_dir_non_dir, copy_uid_gid };
         let (_, mut stream) = self.ask_files(c, &ask).await.map_err(|e| missing(e, c, path))?;
         let copied = tokio::io::copy(&mut from, &mut stream).await;
@@ -127,6 +128,57 @@ fn missing(e: Error, c: &Container, path: &str) -> Error {
     }
 }
 
+/// The stream without its compression, which is told by its first bytes.
+async fn plain(
+    mut from: impl AsyncRead + Send + Unpin + 'static,
+) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
+    let mut head = Vec::new();
+    (&mut from).take(6).read_to_end(&mut head).await?;
+    let whole = std::io::Cursor::new(head.clone()).chain(from);
+    match head.as_slice() {
+        [0x1f, 0x8b, ..] => {
+            Ok(Box::new(unpacked(whole, |r| Ok(Box::new(flate2::read::MultiGzDecoder::new(r))))))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Ok(Box::new(unpacked(whole, |r| Ok(Box::new(zstd::stream::read::Decoder::new(r)?)))))
+        }
+        [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Err(Error::not_implemented("archives may be plain, or compressed with gzip or zstd"))
+        }
+        _ => Ok(Box::new(whole)),
+    }
+}
+
+type Decoder<R> = fn(SyncReader<R>) -> std::io::Result<Box<dyn std::io::Read>>;
+
+/// What `decoder` makes of the stream, on a thread of its own. A broken stream ends early, and the tar in it with it.
+fn unpacked<R: AsyncRead + Send + Unpin + 'static>(from: R, decoder: Decoder<R>) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(256 << 10);
+    let from = SyncReader::new(from);
+    tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Handle::current();
+        let mut to = tokio_writer(runtime, ours);
+        let copied = decoder(from).and_then(|mut plain| std::io::copy(&mut plain, &mut to));
+        if let Err(e) = copied {
+            tracing::debug!(error = %e, "a compressed archive ended early");
+        }
+    });
+    theirs
+}
+
+fn tokio_writer(runtime: tokio::runtime::Handle, to: DuplexStream) -> impl std::io::Write {
+    struct Writer(tokio::runtime::Handle, DuplexStream);
+    impl std::io::Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.block_on(self.1.write(bytes))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    Writer(runtime, to)
+}
+
 /// Blocks the calling thread on an async reader, for code that reads on a thread of its own (`spawn_blocking`).
 #[derive(Debug)]
 pub struct SyncReader<R> {
@@ -170,6 +222,21 @@ pub fn go_mode(mode: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn compression_is_told_by_the_first_bytes() {
+        use std::io::Write;
+        let text = b"tar ".repeat(100_000);
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(&text).unwrap();
+        let zst = zstd::encode_all(text.as_slice(), 1).unwrap();
+        for packed in [gz.finish().unwrap(), zst, text.clone()] {
+            let mut out = Vec::new();
+            plain(std::io::Cursor::new(packed)).await.unwrap().read_to_end(&mut out).await.unwrap();
+            assert_eq!(out, text);
+        }
+        assert!(plain(&b"BZh9....."[..]).await.is_err());
+    }
 
     #[test]
     fn modes() {

@@ -355,11 +355,7 @@ async fn try_attach(call: Call) -> Result<Response<Body>> {
     let multiplexed = !config.tty && call.version.has(version::MULTIPLEX_TYPE);
     let engine = call.engine.clone();
     let (response, pending) = hijack::take_over(call.request, multiplexed);
-    let rules = Rules {
-        stdin,
-        end_with_stdin: !config.stdin_once || config.tty,
-        detach: (config.tty && stdin).then_some(filter),
-    };
+    let rules = Rules { stdin, detach: (config.tty && stdin).then_some(filter) };
     tokio::spawn(async move {
         let mut client = match pending.await {
             Ok(client) => client,

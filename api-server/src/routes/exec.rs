@@ -97,7 +97,6 @@ async fn start(mut call: Call) -> Result<Response<Body>> {
                 }
                 let rules = Rules {
                     stdin: exec.spec.stdin,
-                    end_with_stdin: false,
                     detach: (exec.spec.tty && exec.spec.stdin).then_some(filter),
                 };
                 let end = hijack::relay(&mut client, conversation, rules).await;
@@ -107,7 +106,7 @@ async fn start(mut call: Call) -> Result<Response<Body>> {
                     End::Detached => {
                         engine.container_event(&c, "exec_detach", &[("execID", exec.id.clone())]);
                     }
-                    End::Input | End::Gone => {}
+                    End::Gone => {}
                 }
             }
             Err(e) => {

@@ -49,8 +49,6 @@ pub(crate) enum End {
     Output,
     /// The client pressed the detach keys.
     Detached,
-    /// The client ended its standard input, and that ends the attachment.
-    Input,
     /// The client is gone.
     Gone,
 }
@@ -59,8 +57,6 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) stdin: bool,
-    /// The end of standard input ends the attachment too.
-    pub(crate) end_with_stdin: bool,
     pub(crate) detach: Option<Filter>,
 }
 
@@ -189,12 +185,9 @@ pub(crate) async fn relay(client: &mut Client, conversation: Conversation, mut r
         if rules.stdin {
             let _ = input.shutdown().await;
         }
-        if rules.stdin && rules.end_with_stdin {
-            return End::Input;
-        }
         // The output side learns that it must look for a hang-up.
         let _ = to_client.send(());
-        // Keeps the write half: dropping it is not needed, ending the relay is the output's business.
+        // What the end of input means is the supervisor's to say; ending the relay is the output's business.
         std::future::pending::<End>().await
     };
 

@@ -218,3 +218,55 @@ async fn answers_fit_the_published_types() {
     fits::<Vec<m::Network>>(&f.ask("GET", "/networks", None).await.1);
     fits::<m::VolumeListResponse>(&f.ask("GET", "/volumes", None).await.1);
 }
+
+/// Whatever a client sends in the places that are parsed by hand, it gets an answer.
+mod any_text {
+    use super::super::{clean, detach, query};
+    use crate::engine::wire::{self, HostView};
+    use crate::engine::{clock, filters::Filters, mounts, names, signals};
+    use crate::version;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    /// Text that comes close to what is meant.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[-+.:/=%,a-z0-9 ]{0,24}",
+            "/?[a-z]{0,3}:/[a-z/.]{0,6}(:[a-z,]{0,8})?",
+            "(ctrl-)?[a-z@^_,]{0,8}",
+            "[0-9]{0,30}(\\.[0-9]{0,25})?(h|m|s|ms)?",
+            "(SIG)?(RTMIN|RTMAX|TERM)?[-+]?[0-9]{0,12}",
+            "\\{\"(label|name|until|status)\":(\\[\"[a-z=(*]{0,5}\"\\]|\\{\"x\":true\\}|1)\\}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn is_survived(a in text(), b in text(), n in any::<i64>(), typed in any::<Vec<u8>>()) {
+            let q = query::Query::parse(&a);
+            let _ = (q.flag(&b), q.number(&b), q.all(&b), version::split(&clean(&a)));
+            let _ = (clock::parse_unix(&a), clock::parse_until(&a, clock::now()), clock::parse_rfc3339(&a));
+            let _ = (names::check(&a), signals::parse(&a), mounts::parse_size(&a), clock::human(n));
+            if let Ok(f) = Filters::parse(Some(&a), &["label", "name", "until", "status"]) {
+                let labels = BTreeMap::from([(a.clone(), b.clone())]);
+                let _ = (f.labels(&labels), f.matches("name", &[&b]), f.flag("status"), f.until());
+            }
+            if let Ok(mut keys) = detach::Filter::parse(&a) {
+                keys.pass(&typed);
+            }
+            let _ = crate::routes::body::parse(a.as_bytes());
+            let body = json!({
+                "Binds": [a], "Tmpfs": { b.clone(): a }, "Memory": n, "NanoCpus": n, "CpuQuota": n, "ShmSize": n,
+                "Mounts": [{ "Type": "volume", "Target": a, "Source": b }], "ExtraHosts": [a], "CapAdd": [b],
+                "ConsoleSize": [n, n], a.clone(): b, "PidsLimit": n, "LogConfig": { "Type": "", "Config": { "max-size": a } },
+            });
+            let host = wire::host_of(body.as_object().unwrap());
+            if let Ok(view) = wire::view::<HostView>(&host) {
+                let _ = mounts::wanted(&view, &BTreeMap::from([(a.clone(), Value::Null)]), &[]);
+                let _ = crate::engine::create::validate_host(&view, &mut Vec::new());
+            }
+        }
+    }
+}
