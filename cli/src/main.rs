@@ -58,8 +58,10 @@ fn start_logging(cli: &Cli) {
     let level = match (cli.debug, &cli.log_level) {
         (true, _) => LevelFilter::DEBUG,
         (false, Some(level)) => (*level).into(),
-        (false, None) if matches!(cli.command, Command::Serve(_)) => LevelFilter::INFO,
-        (false, None) => LevelFilter::WARN,
+        (false, None) => match &cli.command {
+            Command::Serve(args) => serve::log_level(args),
+            _ => LevelFilter::WARN,
+        },
     };
     tracing_subscriber::fmt()
         .with_max_level(level)

@@ -4,8 +4,10 @@ use crate::args::{self, Cli};
 use crate::config::Config;
 use crate::dirs;
 use crate::failure::Failure;
+use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
+use tracing::level_filters::LevelFilter;
 
 /// Serves until it is told to end.
 pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
@@ -49,6 +51,18 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
             served.map_err(|e| Failure::new(125, e))
         })
         .map(|()| 0)
+}
+
+/// What the configuration file says of logging; a file that cannot be read is reported when it is used.
+pub(crate) fn log_level(args: &args::Serve) -> LevelFilter {
+    let config = args.config_file.as_deref().and_then(|path| Config::read(path).ok()).unwrap_or_default();
+    match (config.debug, config.log_level) {
+        (Some(true), _) => LevelFilter::DEBUG,
+        (_, Some(level)) => {
+            args::LogLevel::from_str(&level, true).map_or(LevelFilter::INFO, LevelFilter::from)
+        }
+        _ => LevelFilter::INFO,
+    }
 }
 
 /// Completes at the first SIGINT or SIGTERM.

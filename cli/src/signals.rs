@@ -23,7 +23,14 @@ pub(crate) fn pass_on(socket: PathBuf, has_tty: bool) {
         return;
     }
     let wait = move || {
+        let mut insisted = 0;
         while let Ok(signal) = set.wait() {
+            // As docker's client: a container that ignores the signal must not hold its user.
+            insisted += u32::from(matches!(signal, Signal::SIGINT | Signal::SIGTERM));
+            if insisted >= 3 {
+                eprintln!("carrack: got 3 SIGTERM/SIGINTs, forcefully exiting");
+                std::process::exit(1);
+            }
             let request = match signal {
                 Signal::SIGWINCH => match crate::terminal::size() {
                     Some((rows, cols)) => Request::Resize { rows, cols },

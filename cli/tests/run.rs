@@ -1,5 +1,7 @@
 //! `carrack` as its users call it, with an image of two tiny programs: one that exits with 7, one that waits for ever.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

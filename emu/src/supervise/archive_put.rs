@@ -40,7 +40,9 @@ pub(super) fn open<'a>(
         return Err(Failure::new(ErrorKind::Invalid, "extraction point is not a directory"));
     }
     if dir.path().mnt.is_read_only() {
-        return Err(Failure::new(ErrorKind::Invalid, "container rootfs is marked read-only"));
+        let is_volume = s.rootfs.user_mounts.contains(&dir.path().mnt.id);
+        let what = if is_volume { "mounted volume" } else { "container rootfs" };
+        return Err(Failure::new(ErrorKind::Invalid, format!("{what} is marked read-only")));
     }
     let owner = match copy_uid_gid {
         true => user::resolve(ns, &s.spec.user, &[]).map(|u| Some((u.uid, u.gid)))?,

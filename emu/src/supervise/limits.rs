@@ -110,6 +110,18 @@ pub(super) fn enforce_memory(kernel: &Kernel, usage: &Usage, limit: u64) -> Enfo
     Enforced::Killed(biggest.1)
 }
 
+/// User and system time of the children that this process has reaped (execs that ended), nanoseconds.
+fn time_of_reaped() -> (u64, u64) {
+    // SAFETY: a zeroed rusage is a valid one, and the kernel fills it in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let ns = |t: libc::timeval| (t.tv_sec as u64) * 1_000_000_000 + (t.tv_usec as u64) * 1000;
+    (ns(usage.ru_utime), ns(usage.ru_stime))
+}
+
 /// Present use.
 pub(super) fn stats(kernel: &Kernel, spec: &Spec, usage: &Usage) -> Stats {
     let mut stats =
@@ -124,6 +136,9 @@ pub(super) fn stats(kernel: &Kernel, spec: &Spec, usage: &Usage) -> Stats {
         stats.blk_read_bytes += read;
         stats.blk_write_bytes += written;
     }
+    let (user, system) = time_of_reaped();
+    stats.cpu_user_ns += user;
+    stats.cpu_system_ns += system;
     let mut max = usage.memory_max.lock();
     *max = (*max).max(stats.memory_bytes);
     stats.memory_max_bytes = *max;

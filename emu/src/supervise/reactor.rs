@@ -483,7 +483,7 @@ impl Reactor {
                     client.end();
                 }
             }
-            process.clients.retain(|c| !c.is_gone && !(is_init && c.is_full() && c.is_stuck()));
+            process.clients.retain(|c| !(c.is_gone || is_init && c.is_full() && c.is_stuck()));
             let Some((code, at)) = process.exited else { continue };
             if process.is_done {
                 continue;
