@@ -38,6 +38,11 @@ fn container(edit: impl FnOnce(&mut Spec)) -> Container {
     let kernel = Kernel::new(spec, mounts, ids, None).unwrap();
     fs.attach(&kernel);
     let init = Command::new("sleep").arg("1000").stdin(Stdio::piped()).spawn().unwrap();
+    // The parent of a vfork goes on before the child's new name and arguments are in place.
+    let cmdline = format!("/proc/{}/cmdline", init.id());
+    while std::fs::read(&cmdline).unwrap() != b"sleep\x001000\0" {
+        std::thread::yield_now();
+    }
     let root = kernel.mounts.root();
     let state = FsStruct { cwd: root.clone(), root, umask: 0o27 };
     kernel.tasks.insert_first(init.id() as i32, Cred::root(Caps::CHOWN), state, true).unwrap();
