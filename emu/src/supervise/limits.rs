@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 
 /// Nanoseconds of a clock tick (USER_HZ is 100 on x86-64).
 const TICK_NS: u64 = 10_000_000;
-const PAGE: u64 = 4096;
 
 /// What was seen of the container's use of the machine.
 #[derive(Debug, Default)]
@@ -89,13 +88,13 @@ pub(super) enum Enforced {
     Killed(i32),
 }
 
-/// Kills the biggest process when the container uses more than `limit` bytes. Pages that processes share are counted for
-/// each of them.
+/// Kills the biggest process when the container uses more than `limit` bytes; see
+/// [`procfs::anonymous_bytes`].
 pub(super) fn enforce_memory(kernel: &Kernel, usage: &Usage, limit: u64) -> Enforced {
     let mut total = 0;
     let mut biggest = (0, 0);
     for pid in signals::processes(kernel) {
-        let rss = Stat::read(pid).map_or(0, |s| s.rss.saturating_mul(PAGE));
+        let rss = procfs::anonymous_bytes(pid);
         total += rss;
         if rss > biggest.0 {
             biggest = (rss, pid);
@@ -130,7 +129,7 @@ pub(super) fn stats(kernel: &Kernel, spec: &Spec, usage: &Usage) -> Stats {
         let Some(stat) = Stat::read(pid) else { continue };
         stats.cpu_user_ns += (stat.utime + stat.cutime) * TICK_NS;
         stats.cpu_system_ns += (stat.stime + stat.cstime) * TICK_NS;
-        stats.memory_bytes += stat.rss.saturating_mul(PAGE);
+        stats.memory_bytes += procfs::anonymous_bytes(pid);
         stats.pids += 1;
         let (read, written) = procfs::io_bytes(pid);
         stats.blk_read_bytes += read;

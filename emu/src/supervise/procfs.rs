@@ -14,8 +14,6 @@ pub(super) struct Stat {
     pub(super) cstime: u64,
     /// Clock ticks after boot.
     pub(super) starttime: u64,
-    /// Resident pages.
-    pub(super) rss: u64,
 }
 
 impl Stat {
@@ -39,9 +37,17 @@ impl Stat {
             cutime: num(13),
             cstime: num(14),
             starttime: num(19),
-            rss: num(21),
         })
     }
+}
+
+/// Resident pages that no file backs, bytes: what a cgroup would charge to the container beside caches. Pages that a
+/// fork left shared count for each process.
+pub(super) fn anonymous_bytes(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let mut fields = text.split_ascii_whitespace().map(|f| f.parse::<u64>().unwrap_or(0));
+    let (_, resident, shared) = (fields.next(), fields.next().unwrap_or(0), fields.next().unwrap_or(0));
+    resident.saturating_sub(shared).saturating_mul(4096)
 }
 
 /// A hexadecimal signal mask of `/proc/PID/status` (`SigCgt`, `SigIgn`, …): bit n−1 is signal n.
@@ -84,7 +90,7 @@ mod tests {
         let line = b"7 (a) R 1 (x) S 3 7 7 34816 7 4194304 1 2 3 4 50 60 7 8 20 0 1 0 999 1000 42 18446744073709551615";
         let s = Stat::parse(line).expect("parses");
         assert_eq!((s.state, s.ppid, s.tty_nr), (b'S', 3, 34816));
-        assert_eq!((s.utime, s.stime, s.starttime, s.rss), (50, 60, 999, 42));
+        assert_eq!((s.utime, s.stime, s.starttime), (50, 60, 999));
     }
 
     #[test]
