@@ -30,7 +30,7 @@ func main() {
 	sum := 0
 	stop := make(chan bool)
 	// Loops without calls, which only a preemption signal can take off a thread.
-	for i := 0; i < 4; i++ {
+	for i := 0; i < 2; i++ {
 		go func() {
 			x := 0
 			for {

@@ -59,6 +59,12 @@ impl Bed {
             fs::write(bed.path("canary").join(name), name)?;
             bed.give(&bed.path("canary").join(name))?;
         }
+        if let Some(tools) = &args.tools {
+            // Copied to where the daemon's user can reach them.
+            let mut copy = Command::new("cp");
+            copy.arg("-rL").arg(tools).arg(bed.path("tools"));
+            output::run(copy, b"", Instant::now() + Duration::from_secs(60))?.good()?;
+        }
         bed.canary = listing(&bed.path("canary"))?;
         bed.start_daemon()?;
         Ok(bed)
@@ -75,6 +81,12 @@ impl Bed {
             chown(path, Some(self.ids.0), Some(self.ids.1))?;
         }
         Ok(())
+    }
+
+    /// The directory of tools, where the daemon's user can reach it.
+    pub(crate) fn tools(&self) -> Result<PathBuf> {
+        ensure!(self.args.tools.is_some(), "needs --tools");
+        Ok(self.path("tools"))
     }
 
     /// The daemon's address.

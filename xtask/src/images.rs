@@ -40,7 +40,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// Packages that a guest installs from files.
-const DEBS: &[&str] = &["less", "ed", "bc"];
+const DEBS: &[&str] = &["less", "ed"];
 
 fn cache() -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
@@ -176,6 +176,7 @@ fn quiet(mut command: Command) -> Result<()> {
 pub(crate) fn tools() -> Result<PathBuf> {
     let tools = cache()?.join("tools");
     let sources = cargo::root().join("e2e/guest");
+    let _ = fs::remove_dir_all(&tools);
     fs::create_dir_all(tools.join("debs"))?;
     let mut musl = Command::new("musl-gcc");
     musl.args(["-static", "-pthread", "-O1", "-o"]).arg(tools.join("musl")).arg(sources.join("musl.c"));

@@ -27,8 +27,7 @@ fn script(cx: &Cx, text: &str, prints: &str) -> Result<()> {
 
 /// The same with the directory of tools at /tools.
 fn with_tools(cx: &Cx, text: &str, prints: &str) -> Result<()> {
-    let Some(tools) = &cx.bed.args.tools else { anyhow::bail!("needs --tools") };
-    let volume = format!("{}:/tools:ro", tools.display());
+    let volume = format!("{}:/tools:ro", cx.bed.tools()?.display());
     cx.docker_with(
         &["run", "-i", "--rm", "-v", &volume, PROGRAMS, "bash", "-euo", "pipefail", "-s"],
         text.as_bytes(),
@@ -454,7 +453,7 @@ if (!isMainThread) { parentPort.postMessage(fs.readdirSync('/etc').length > 5); 
   console.log(await new Promise(r => { const c = cp.spawn('cat'); let s = ''; c.stdout.on('data', d => s += d); c.on('close', () => r(s)); c.stdin.end('spawned'); }));
   const oks = await Promise.all([...Array(4)].map(() => new Promise(r => new Worker(__filename).on('message', r)))); console.log(oks.join());
   const s = http.createServer((q, r) => r.end('served ' + q.url)); await new Promise(r => s.listen(0, '127.0.0.1', r));
-  console.log(await new Promise(r => http.get({ port: s.address().port, path: '/p' }, m => { let t = ''; m.on('data', d => t += d); m.on('end', () => r(t)); }))); s.close();
+  console.log(await new Promise(r => http.get({ host: '127.0.0.1', port: s.address().port, path: '/p' }, m => { let t = ''; m.on('data', d => t += d); m.on('end', () => r(t)); }))); s.close();
   console.log(zlib.gunzipSync(zlib.gzipSync(Buffer.alloc(100000, 'z'))).length, crypto.createHash('sha256').update('a').digest('hex').slice(0, 8));
   process.on('SIGUSR2', () => console.log('signal')); process.kill(process.pid, 'SIGUSR2'); await new Promise(r => setTimeout(r, 50));
   const w = fs.watch('/tmp/n', () => {}); w.close(); console.log(process.execPath.endsWith('node'), os.cpus().length > 0, process.uptime() > 0);
@@ -468,8 +467,7 @@ node /tmp/t.js; node -e 'process.exit(9)' || echo code $?
 }
 
 fn apt_install(cx: &Cx) -> Result<()> {
-    let Some(tools) = &cx.bed.args.tools else { anyhow::bail!("needs --tools") };
-    let volume = format!("{}:/tools:ro", tools.display());
+    let volume = format!("{}:/tools:ro", cx.bed.tools()?.display());
     let name = cx.own("a");
     cx.docker(&["run", "-d", "--name", &name, "-v", &volume, BASE, "sleep", "1000"])?.good()?;
     let script = "export DEBIAN_FRONTEND=noninteractive; cd /tools/debs; apt-get -o APT::Sandbox::User=root install -y --no-install-recommends ./*.deb >/tmp/log 2>&1 || { tail -20 /tmp/log; exit 1; }; dpkg --audit; for p in *.deb; do dpkg -s ${p%%_*} | grep Status; done";
