@@ -5,6 +5,9 @@ use crate::failure::Failure;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// Longest $XDG_RUNTIME_DIR that is used: with what comes below it, a socket's path has to stay within 108 bytes.
+const LONGEST: usize = 64;
+
 /// `--data-root`, else `/var/lib/carrack` for root, else `$XDG_DATA_HOME/carrack`, else `~/.local/share/carrack`.
 pub(crate) fn data_root(cli: &Cli) -> Result<PathBuf, Failure> {
     if let Some(root) = &cli.data_root {
@@ -27,7 +30,9 @@ pub(crate) fn data_root(cli: &Cli) -> Result<PathBuf, Failure> {
 pub(crate) fn run_root() -> Result<PathBuf, Failure> {
     let uid = rustix::process::geteuid().as_raw();
     let mut candidates = Vec::new();
-    if let Some(dir) = absolute_env("XDG_RUNTIME_DIR") {
+    if let Some(dir) = absolute_env("XDG_RUNTIME_DIR")
+        && dir.as_os_str().len() <= LONGEST
+    {
         candidates.push(dir.join("carrack"));
     }
     candidates.push(PathBuf::from(format!("/dev/shm/carrack-{uid}")));
