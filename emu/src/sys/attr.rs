@@ -5,6 +5,7 @@ use super::stat::lookup_flags;
 use super::{Call, OK, SysResult};
 use crate::bail;
 use crate::errno::Errno;
+use crate::platform::host::{prlimit_get, tgkill};
 use crate::task::Caps;
 use crate::vfs::permission::{
     Access, in_group_or_capable, inode_permission, mode_after_chown, mode_after_write, owner_or_capable,
@@ -124,8 +125,10 @@ fn chown_object(walker: &Walker<'_>, object: &Object, owner: u32, group: u32) ->
         bail!(EPERM);
     }
     path.inode.setattr(&set)?;
-    if attr.kind() == Kind::Regular {
-        // File capabilities do not survive a change of owner; most files have none.
+    // File capabilities do not survive a change of owner; most files have none.
+    if attr.kind() == Kind::Regular
+        && path.inode.getxattr(b"security.capability").is_ok_and(|v| !v.is_empty())
+    {
         let _ = path.inode.removexattr(b"security.capability");
     }
     walker.cx.kernel.ids.mirrors.attributes(&path.inode);
@@ -260,7 +263,14 @@ pub(crate) fn truncate(cx: &Call, path: PathPtr, length: Off) -> SysResult {
     if cx.kernel.tasks.executes(&path.inode) {
         bail!(ETXTBSY);
     }
-    let mode = mode_after_write(&walker.cred, &path.inode.perm()?);
+    let attr = path.inode.attr()?;
+    let mode = mode_after_write(&walker.cred, &attr);
+    // inode_newsize_ok()
+    let limit = prlimit_get(cx.tid(), libc::RLIMIT_FSIZE).map_or(u64::MAX, |(soft, _)| soft);
+    if length > limit && length > attr.size {
+        tgkill(cx.task.tgid, cx.tid(), libc::SIGXFSZ);
+        bail!(EFBIG);
+    }
     path.inode.setattr(&SetAttr { size: Some(length), mode, ..SetAttr::default() })?;
     cx.kernel.ids.mirrors.modified(&path.inode);
     OK

@@ -1,5 +1,6 @@
 //! Directories: getdents(2), mkdir(2), rmdir(2), chdir(2), getcwd(2), chroot(2).
 
+use super::attr::is_o_path;
 use super::path::{NewName, Object, Walker, need, need_dir};
 use super::{Call, OK, SysResult, value};
 use crate::bail;
@@ -63,6 +64,9 @@ fn read_entries(cx: &Call, fd: Fd, dirp: Ptr, count: Uint, put: Put) -> SysResul
     let walker = Walker::new(cx);
     let Object::Vfs(path) = walker.object(fd)? else { bail!(ENOTDIR) };
     let dir = &path.inode;
+    if dir.kind() != Kind::Directory && is_o_path(&walker, fd)? {
+        bail!(EBADF);
+    }
     need_dir(dir)?;
     let cursor = Cursor::of(cx, fd)?;
     let pos = cursor.pos;

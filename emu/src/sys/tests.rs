@@ -154,8 +154,30 @@ enum Op {
     Truncate(String, i64),
     Chdir(String),
     Getcwd,
+    Setxattr(String, &'static str, usize, i32, bool),
+    Getxattr(String, &'static str, usize, bool),
+    Listxattr(String, bool),
+    Removexattr(String, &'static str, bool),
+    /// Opens the first path and does something to the descriptor, which may have lost its name by then.
+    OnFd(String, i32, Deed, String),
     /// Everything there is, as root sees it.
     Dump,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Chmod(u32),
+    Chown(u32, u32),
+    Now,
+    Setxattr,
+    Getxattr,
+    Link,
+    Chdir,
+    StatAt,
+    MkdirAt,
+    UnlinkAndLook,
+    Getdents,
+    Access,
 }
 
 fn c(text: &str) -> CString {
@@ -342,6 +364,35 @@ impl Op {
                 let r = sys.call(libc::SYS_getcwd, [buf.as_mut_ptr() as u64, 256, 0, 0, 0, 0]);
                 format!("{r} {}", String::from_utf8_lossy(&buf).trim_end_matches('\0'))
             }
+            Op::Setxattr(path, name, len, flags, follow) => {
+                let (path, name, value) = (c(path), c(name), vec![b'v'; *len]);
+                let nr = if *follow { libc::SYS_setxattr } else { libc::SYS_lsetxattr };
+                let args = [p(&path), p(&name), value.as_ptr() as u64, *len as u64, *flags as u64, 0];
+                format!("{}", sys.call(nr, args))
+            }
+            Op::Getxattr(path, name, room, follow) => {
+                let (path, name) = (c(path), c(name));
+                let mut buf = [0u8; 64];
+                let nr = if *follow { libc::SYS_getxattr } else { libc::SYS_lgetxattr };
+                let r = sys.call(nr, [p(&path), p(&name), buf.as_mut_ptr() as u64, *room as u64, 0, 0]);
+                format!("{r} {}", String::from_utf8_lossy(&buf).trim_end_matches('\0'))
+            }
+            Op::Listxattr(path, follow) => {
+                let path = c(path);
+                let mut buf = [0u8; 1024];
+                let nr = if *follow { libc::SYS_listxattr } else { libc::SYS_llistxattr };
+                let r = sys.call(nr, [p(&path), buf.as_mut_ptr() as u64, 1024, 0, 0, 0]);
+                let mut names: Vec<_> = buf.split(|&b| b == 0).filter(|n| !n.is_empty()).collect();
+                names.sort_unstable();
+                let names: Vec<_> = names.into_iter().map(String::from_utf8_lossy).collect();
+                format!("{r} {names:?}")
+            }
+            Op::Removexattr(path, name, follow) => {
+                let (path, name) = (c(path), c(name));
+                let nr = if *follow { libc::SYS_removexattr } else { libc::SYS_lremovexattr };
+                format!("{}", sys.call(nr, [p(&path), p(&name), 0, 0, 0, 0]))
+            }
+            Op::OnFd(path, flags, deed, other) => on_fd(sys, path, *flags, *deed, other),
             Op::Dump => {
                 sys.become_user(0);
                 let mut out = String::new();
@@ -351,6 +402,51 @@ impl Op {
             }
         }
     }
+}
+
+fn on_fd(sys: &mut dyn Sys, path: &str, flags: i32, deed: Deed, other: &str) -> String {
+    let (path, other) = (c(path), c(other));
+    let fd =
+        sys.call(libc::SYS_openat, [CWD, path.as_ptr() as u64, (flags | libc::O_NONBLOCK) as u64, 0, 0, 0]);
+    if fd < 0 {
+        return format!("{fd}");
+    }
+    let (at, name) = (fd as u64, other.as_ptr() as u64);
+    let empty = c("");
+    let xattr = c("user.fd");
+    let mut buf = [0u64; 64];
+    let to = buf.as_mut_ptr() as u64;
+    let r = match deed {
+        Deed::Chmod(mode) => sys.call(libc::SYS_fchmod, [at, u64::from(mode), 0, 0, 0, 0]),
+        Deed::Chown(uid, gid) => sys.call(libc::SYS_fchown, [at, u64::from(uid), u64::from(gid), 0, 0, 0]),
+        Deed::Now => sys.call(libc::SYS_utimensat, [at, 0, 0, 0, 0, 0]),
+        Deed::Setxattr => sys.call(libc::SYS_fsetxattr, [at, xattr.as_ptr() as u64, name, 1, 0, 0]),
+        Deed::Getxattr => sys.call(libc::SYS_fgetxattr, [at, xattr.as_ptr() as u64, to, 512, 0, 0]),
+        Deed::Link => {
+            sys.call(libc::SYS_linkat, [at, empty.as_ptr() as u64, CWD, name, libc::AT_EMPTY_PATH as u64, 0])
+        }
+        Deed::Chdir => sys.call(libc::SYS_fchdir, [at, 0, 0, 0, 0, 0]),
+        Deed::StatAt => sys.call(libc::SYS_newfstatat, [at, name, to, 0, 0, 0]),
+        Deed::MkdirAt => sys.call(libc::SYS_mkdirat, [at, name, 0o755, 0, 0, 0]),
+        Deed::Getdents => sys.call(libc::SYS_getdents64, [at, to, 23, 0, 0, 0]),
+        Deed::Access => {
+            let args = [at, empty.as_ptr() as u64, 6, libc::AT_EMPTY_PATH as u64, 0, 0];
+            sys.call(libc::SYS_faccessat2, args)
+        }
+        Deed::UnlinkAndLook => {
+            let dir =
+                sys.call(libc::SYS_unlinkat, [CWD, path.as_ptr() as u64, libc::AT_REMOVEDIR as u64, 0, 0, 0]);
+            let file = sys.call(libc::SYS_unlinkat, [CWD, path.as_ptr() as u64, 0, 0, 0, 0]);
+            let dents = sys.call(libc::SYS_getdents64, [at, to, 512, 0, 0, 0]).min(0);
+            let made = sys.call(libc::SYS_mkdirat, [at, name, 0o755, 0, 0, 0]);
+            let chmod = sys.call(libc::SYS_fchmod, [at, 0o640, 0, 0, 0, 0]);
+            dir * 1_000_000_000 + file * 1_000_000 + dents * 1_000_000_000_000 + made * 1000 + chmod
+        }
+    };
+    let now = stat_text(sys, at, "", libc::AT_EMPTY_PATH);
+    // SAFETY: closes a descriptor of the test's own.
+    unsafe { libc::close(fd as i32) };
+    format!("{r} {now}")
 }
 
 struct Random(u64);
@@ -394,7 +490,55 @@ impl Random {
             0o777, 0o755, 0o700, 0o644, 0o600, 0o070, 0o007, 0, 0o4755, 0o2755, 0o2775, 0o1770, 0o2644,
         ]);
         let nofollow = self.of(&[0, 0, libc::AT_SYMLINK_NOFOLLOW]);
-        match self.n(34) {
+        let xattr = self.of(&[
+            "user.a",
+            "user.a",
+            "user.b",
+            "trusted.x",
+            "security.foo",
+            "security.capability",
+            "user.",
+            "user",
+            "bogus.x",
+            "system.y",
+            "",
+        ]);
+        let follow = self.n(2) == 0;
+        match self.n(46) {
+            34..=35 => {
+                let len = self.of(&[0, 1, 20]);
+                Op::Setxattr(self.path(), xattr, len, self.of(&[0, 0, 1, 2, 3, 4]), follow)
+            }
+            36 => Op::Getxattr(self.path(), xattr, self.of(&[0, 1, 64]), follow),
+            37 => Op::Listxattr(self.path(), follow),
+            38 => Op::Removexattr(self.path(), xattr, follow),
+            39..=45 => {
+                let flags = self.of(&[
+                    libc::O_RDONLY,
+                    libc::O_RDONLY,
+                    libc::O_PATH,
+                    libc::O_PATH | libc::O_NOFOLLOW,
+                    libc::O_RDWR,
+                    libc::O_TMPFILE | libc::O_RDWR,
+                    libc::O_TMPFILE | libc::O_RDWR | libc::O_EXCL,
+                ]);
+                let id = self.of(&[u32::MAX, 0, 1000, 77]);
+                let deed = match self.n(12) {
+                    0 => Deed::Chmod(mode),
+                    1 => Deed::Chown(id, self.of(&[u32::MAX, 0, 1000, 77])),
+                    2 => Deed::Now,
+                    3 => Deed::Setxattr,
+                    4 => Deed::Getxattr,
+                    5 => Deed::Link,
+                    6 => Deed::Chdir,
+                    7 => Deed::StatAt,
+                    8 => Deed::MkdirAt,
+                    9 => Deed::Getdents,
+                    10 => Deed::Access,
+                    _ => Deed::UnlinkAndLook,
+                };
+                Op::OnFd(self.path(), flags, deed, self.path())
+            }
             0 => Op::User(self.of(&[0, 0, 1000, 1001])),
             1 => Op::Umask(self.of(&[0, 0o22, 0o77, 0o27])),
             2..=7 => {

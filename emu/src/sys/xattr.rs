@@ -1,7 +1,7 @@
 //! Extended attributes, xattr(7): all twelve calls.
 
 use super::attr::is_o_path;
-use super::path::{Object, Walker, want_write};
+use super::path::{Object, Walker, need, want_write};
 use super::{Call, OK, SysResult, value};
 use crate::errno::Errno;
 use crate::task::{Caps, Cred};
@@ -16,6 +16,15 @@ const LIST_MAX: u64 = 65536;
 
 const FOLLOW: LookupFlags = LookupFlags::FOLLOW;
 const NOFOLLOW: LookupFlags = LookupFlags::empty();
+
+/// File capabilities (`struct vfs_cap_data`).
+const CAPABILITY: &[u8] = b"security.capability";
+
+/// validheader(): revision 2, or 3 with the root it is for.
+fn is_file_capability(value: &[u8]) -> bool {
+    let Some((magic, rest)) = value.split_first_chunk::<4>() else { return false };
+    matches!((u32::from_le_bytes(*magic) >> 24, rest.len()), (2, 16) | (3, 20))
+}
 
 /// import_xattr_name(): ERANGE for an empty or too long name.
 fn read_name(cx: &Call, name: StrPtr) -> Result<Vec<u8>, Errno> {
@@ -43,7 +52,7 @@ fn permitted(cred: &Cred, path: &Path, name: &[u8], write: bool) -> Result<(), E
     let refused = || if write { err!(EPERM) } else { err!(ENODATA) };
     if name.starts_with(b"security.") {
         if write {
-            let cap = if name == b"security.capability" { Caps::SETFCAP } else { Caps::SYS_ADMIN };
+            let cap = if name == CAPABILITY { Caps::SETFCAP } else { Caps::SYS_ADMIN };
             if !cred.capable(cap) {
                 bail!(EPERM);
             }
@@ -100,7 +109,17 @@ fn read_new(cx: &Call, name: StrPtr, from: In, size: Size, flags: XattrFlags) ->
 
 fn set(walker: &Walker<'_>, path: &Path, new: &New) -> SysResult {
     want_write(path)?;
-    permitted(&walker.cred, path, &new.name, true)?;
+    if new.name == CAPABILITY {
+        // cap_convert_nscap(), which is all that judges this one.
+        if !new.value.is_empty() {
+            if !is_file_capability(&new.value) {
+                bail!(EINVAL);
+            }
+            need(&walker.cred, Caps::SETFCAP)?;
+        }
+    } else {
+        permitted(&walker.cred, path, &new.name, true)?;
+    }
     resolved(&new.name)?;
     path.inode.setxattr(&new.name, &new.value, new.how)?;
     OK
@@ -168,6 +187,9 @@ fn get(walker: &Walker<'_>, path: &Path, name: &[u8], to: Out, size: Size) -> Sy
     permitted(&walker.cred, path, name, false)?;
     resolved(name)?;
     let bytes = path.inode.getxattr(name)?;
+    if name == CAPABILITY && !is_file_capability(&bytes) {
+        bail!(EINVAL);
+    }
     answer(walker.cx, &bytes, to.0, Size(size.0.min(SIZE_MAX)))
 }
 

@@ -16,6 +16,7 @@
 //! One lock for all mirrors. Under it only host calls on the run directory are made, never a call of a file system.
 
 use super::{Ino, InodeRef, Kind, SbId};
+use crate::bail;
 use crate::errno::Errno;
 use crate::kernel::Kernel;
 use parking_lot::Mutex;
@@ -33,8 +34,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most stand-ins held open; further opens are repeated as opening and closing at once.
 const MAX_HELD: usize = 1024;
-/// Directories with more names than this are watched without their old names: only what is new is seen.
-const MAX_NAMES: usize = 100_000;
+/// The most names in all mirrors together: they are files of the host's. Watching more gives ENOSPC.
+const MAX_NAMES: usize = 200_000;
 
 /// The mirrors of one container.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ struct State {
     dirs: HashMap<(SbId, Ino), PathBuf>,
     bodies: Option<Bodies>,
     serial: u64,
+    /// Names ever made in mirrors that are still there, or a few more.
+    names: usize,
 }
 
 #[derive(Debug)]
@@ -107,19 +110,27 @@ impl Mirrors {
         let path = kernel.ids.placeholders.ensure(kernel, dir)?;
         let key = (dir.sb_id(), dir.ino());
         self.any.store(true, Ordering::Relaxed);
-        if self.state.lock().dirs.contains_key(&key) {
-            return Ok(path);
-        }
+        let room = {
+            let state = self.state.lock();
+            if state.dirs.contains_key(&key) {
+                return Ok(path);
+            }
+            MAX_NAMES.saturating_sub(state.names)
+        };
         let mut names = Vec::new();
         dir.readdir(0, &mut |entry| {
             names.push((entry.name, entry.kind == Kind::Directory));
-            names.len() < MAX_NAMES
+            names.len() <= room
         })?;
+        if names.len() > room {
+            bail!(ENOSPC, "too many names to watch");
+        }
         let _ = std::fs::create_dir_all(&self.aside);
         let mut state = self.state.lock();
         if state.bodies.is_none() {
             state.bodies = start(kernel);
         }
+        state.names += names.len();
         for (name, is_dir) in names {
             make(&child(&path, &name), is_dir);
         }
@@ -134,12 +145,20 @@ impl Mirrors {
 
     /// A name was made in `dir`.
     pub fn created(&self, dir: &InodeRef, name: &[u8], kind: Kind) {
-        self.repeat(dir, |_, at| make(&child(at, name), kind == Kind::Directory));
+        self.repeat(dir, |state, at| {
+            if state.names < MAX_NAMES {
+                state.names += 1;
+                make(&child(at, name), kind == Kind::Directory);
+            }
+        });
     }
 
     /// A name was taken from `dir`.
     pub fn removed(&self, dir: &InodeRef, name: &[u8]) {
-        self.repeat(dir, |_, at| remove(&child(at, name)));
+        self.repeat(dir, |state, at| {
+            state.names = state.names.saturating_sub(1);
+            remove(&child(at, name));
+        });
     }
 
     /// A directory is gone for good.

@@ -176,7 +176,6 @@ impl Inode for MemInode {
 
 /// A namespace of one [`MemFs`], and a walker with all capabilities.
 pub(crate) struct World {
-    pub(crate) fs: Arc<MemFs>,
     pub(crate) ns: MountNs,
     pub(crate) cred: Cred,
     pub(crate) root: Path,
@@ -185,9 +184,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> World {
         let fs = MemFs::new(1);
-        let ns = MountNs::new(fs.clone(), MountFlags::empty(), "mem".into());
+        let ns = MountNs::new(fs, MountFlags::empty(), "mem".into());
         let root = ns.root();
-        World { fs, ns, cred: Cred::root(Caps::all()), root }
+        World { ns, cred: Cred::root(Caps::all()), root }
     }
 
     pub(crate) fn lookup(&self) -> Lookup<'_> {
