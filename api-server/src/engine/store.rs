@@ -6,9 +6,12 @@
 
 use super::error::{Error, Result};
 use parking_lot::Mutex;
-use redb::{Database, Durability, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, Durability, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// How long the file may stay locked before another daemon is suspected.
+const LOCK_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,12 +55,23 @@ fn failed(e: impl Into<redb::Error>) -> Error {
 impl Redb {
     /// Opens or creates the file. Fails when another process has it open.
     pub fn open(path: &Path) -> Result<Redb> {
-        let db = Database::create(path).map_err(|e| {
-            Error::internal(format!(
-                "cannot open {}: {e} (is another daemon using this data root?)",
-                path.display()
-            ))
-        })?;
+        let begun = std::time::Instant::now();
+        let db = loop {
+            match Database::create(path) {
+                Ok(db) => break db,
+                // A child that a killed daemon was just starting holds the lock until it executes its program.
+                Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < LOCK_TIME => {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                Err(DatabaseError::DatabaseAlreadyOpen) => {
+                    return Err(Error::internal(format!(
+                        "another daemon uses this data root ({} is locked)",
+                        path.display()
+                    )));
+                }
+                Err(e) => return Err(Error::internal(format!("cannot open {}: {e}", path.display()))),
+            }
+        };
         let tx = db.begin_write().map_err(failed)?;
         for bucket in [Bucket::Containers, Bucket::Volumes, Bucket::Networks, Bucket::Meta] {
             tx.open_table(table(bucket)).map_err(failed)?;
