@@ -26,14 +26,13 @@ use super::reissue::{set_call, stopped_after_call};
 use super::{Call, OK, Outcome, SysResult};
 use crate::errno::Errno;
 use crate::platform::ptrace::{Regs, Stop, Tracee};
-use crate::task::{Reissue, Task};
+use crate::task::Reissue;
 use crate::vfs::ids::OpenFile;
 use crate::{bail, err};
 use carrack_loader::stub;
 use carrack_syscalls::arg::*;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Programs that a task is about to become, by host thread id: filed by the caller's id, moved to the group's at
 /// EVENT_EXEC, taken when the stub asks.
@@ -211,36 +210,23 @@ fn failed(cx: &Call, tracee: &mut Tracee, fd: i32, before: &Regs, now: &Regs, ma
     tracee.set_signal_mask(mask).ok()
 }
 
-/// The stub's private call: a plan for a task that has just become the stub; SIGKILL for anybody else.
+/// The stub's private call: a plan for a task that has just become the stub. For everybody else the number does not exist.
 pub(crate) fn private(cx: &Call) -> SysResult {
-    let op = cx.args[0];
-    if op == stub::REQUEST_PLAN
-        && let Some(prepared) = cx.kernel.execs.by_tid.lock().remove(&cx.tid())
-    {
-        return match give_plan(cx, &prepared) {
-            Ok(()) => OK,
-            Err(e) => {
-                // Past the point of no return: as Linux ends it. Handlers were reset; should the signal be ignored or
-                // blocked, the stub exits.
-                tracing::info!(tid = cx.tid(), error = ?e, "a program could not be loaded");
-                crate::platform::host::tgkill(cx.task.tgid, cx.tid(), libc::SIGSEGV);
-                Err(e)
-            }
-        };
+    if cx.args[0] == stub::PLAN_FAILED {
+        // The stub says so and exits; a guest that says so learns nothing.
+        tracing::info!(tid = cx.tid(), index = cx.args[1], result = cx.args[2] as i64, "a plan's operation failed");
     }
-    tracing::warn!(
-        tid = cx.tid(),
-        op,
-        index = cx.args[1],
-        result = cx.args[2] as i64,
-        "a private call that nobody expected"
-    );
-    end(&cx.task);
-    bail!(EPERM)
-}
-
-fn end(task: &Arc<Task>) {
-    crate::dispatch::kill(task.tid);
+    if cx.args[0] != stub::REQUEST_PLAN {
+        bail!(ENOSYS);
+    }
+    let prepared = cx.kernel.execs.by_tid.lock().remove(&cx.tid()).ok_or(err!(ENOSYS))?;
+    give_plan(cx, &prepared).inspect_err(|e| {
+        // Past the point of no return: as Linux ends it. Handlers were reset; should the signal be ignored or blocked, the
+        // stub exits.
+        tracing::info!(tid = cx.tid(), error = ?e, "a program could not be loaded");
+        crate::platform::host::tgkill(cx.task.tgid, cx.tid(), libc::SIGSEGV);
+    })?;
+    OK
 }
 
 fn give_plan(cx: &Call, prepared: &Prepared) -> Result<(), Errno> {
