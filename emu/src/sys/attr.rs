@@ -1,6 +1,6 @@
 //! Attributes: chmod(2), chown(2), utimensat(2), truncate(2) and their families. Linux's `notify_change`.
 
-use super::path::{Object, Walker, want_write};
+use super::path::{Object, Walker};
 use super::stat::lookup_flags;
 use super::{Call, OK, SysResult};
 use crate::bail;
@@ -48,7 +48,7 @@ pub(crate) fn fchmod(cx: &Call, fd: Fd, mode: Mode) -> SysResult {
 fn chmod_object(walker: &Walker<'_>, object: &Object, mode: Mode) -> SysResult {
     // A pipe's mode is nobody's business but the kernel's that made it.
     let Object::Vfs(path) = object else { return OK };
-    want_write(path)?;
+    walker.want_write(path)?;
     let attr = path.inode.perm()?;
     if !owner_or_capable(&walker.cred, &attr) {
         bail!(EPERM);
@@ -102,7 +102,7 @@ pub(crate) fn fchown(cx: &Call, fd: Fd, owner: Uid, group: Gid) -> SysResult {
 /// chown_common()
 fn chown_object(walker: &Walker<'_>, object: &Object, owner: u32, group: u32) -> SysResult {
     let Object::Vfs(path) = object else { return OK };
-    want_write(path)?;
+    walker.want_write(path)?;
     let cred = &walker.cred;
     let attr = path.inode.perm()?;
     let mut set = SetAttr::default();
@@ -233,7 +233,7 @@ fn utimes_fd(cx: &Call, fd: Fd, times: Given) -> SysResult {
 fn utimes_object(walker: &Walker<'_>, object: &Object, times: Given) -> SysResult {
     let Object::Vfs(path) = object else { return OK };
     let times = times?;
-    want_write(path)?;
+    walker.want_write(path)?;
     let attr = path.inode.perm()?;
     if !owner_or_capable(&walker.cred, &attr) {
         if times != NOW {
@@ -258,7 +258,7 @@ pub(crate) fn truncate(cx: &Call, path: PathPtr, length: Off) -> SysResult {
         Kind::Directory => bail!(EISDIR),
         _ => bail!(EINVAL),
     }
-    want_write(&path)?;
+    walker.want_write(&path)?;
     inode_permission(&walker.cred, &*path.inode, Access::WRITE)?;
     if cx.kernel.tasks.executes(&path.inode) {
         bail!(ETXTBSY);

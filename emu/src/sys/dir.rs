@@ -181,7 +181,7 @@ pub(crate) fn rmdir_at(cx: &Call, dirfd: DirFd, path: PathPtr) -> SysResult {
         Last::Dot => bail!(EINVAL),
         Last::Root => bail!(EBUSY),
     }
-    super::path::want_write(&parent.dir)?;
+    walker.want_write(&parent.dir)?;
     let victim = parent.target()?;
     may_delete(&walker.cred, &parent.dir.inode, &victim, true)?;
     if cx.kernel.mounts.is_mountpoint(&victim) {

@@ -1,6 +1,6 @@
 //! Names: link(2), symlink(2), unlink(2), rename(2), readlink(2), mknod(2) and their at-forms.
 
-use super::path::{NewName, Object, Walker, need, want_write};
+use super::path::{NewName, Object, Walker, need};
 use super::stat::decode_dev;
 use super::{Call, OK, SysResult, value};
 use crate::bail;
@@ -155,7 +155,7 @@ fn unlink_at(cx: &Call, dirfd: DirFd, path: PathPtr) -> SysResult {
     if parent.last != Last::Norm {
         bail!(EISDIR);
     }
-    want_write(&parent.dir)?;
+    walker.want_write(&parent.dir)?;
     let victim = parent.target()?;
     if parent.trailing_slash {
         if victim.kind() == Kind::Directory {
@@ -220,7 +220,7 @@ pub(crate) fn renameat2(
         }
         bail!(EBUSY);
     }
-    want_write(&old.dir)?;
+    walker.want_write(&old.dir)?;
     let source = old.target()?;
     let target = new.target_if_any()?;
     judge_names(&old, &new, &source, target.as_ref(), flags)?;

@@ -282,9 +282,7 @@ fn open_last(walker: &Walker<'_>, op: &Op, nd: &mut Nd<'_>) -> Result<Step, Errn
 }
 
 fn create(walker: &Walker<'_>, op: &Op, dir: &Path, name: &[u8]) -> Result<InodeRef, Errno> {
-    if dir.mnt.is_read_only() {
-        bail!(EROFS);
-    }
+    walker.want_write(dir)?;
     may_create(&walker.cred, &*dir.inode)?;
     // Linux takes the number first; here nothing may have been made when there is none.
     if fds::is_table_full(walker.cx.tid()) {
@@ -298,7 +296,7 @@ fn create(walker: &Walker<'_>, op: &Op, dir: &Path, name: &[u8]) -> Result<Inode
 /// do_tmpfile()
 fn tmpfile(walker: &Walker<'_>, op: &Op, start: &Path, text: &[u8]) -> SysResult {
     let dir = walker.lookup().path(start, text, op.lookup | LookupFlags::DIRECTORY)?;
-    super::path::want_write(&dir)?;
+    walker.want_write(&dir)?;
     inode_permission(&walker.cred, &*dir.inode, Access::WRITE | Access::EXEC)?;
     let (mode, uid, gid) =
         new_owner(&walker.cred, &dir.inode.perm()?, Kind::Regular, op.mode, walker.fs.umask);
@@ -340,7 +338,7 @@ fn finish(
         flags &= !libc::O_TRUNC;
         access = Access::empty();
     } else if kind == Kind::Regular && flags & libc::O_TRUNC != 0 {
-        super::path::want_write(&path)?;
+        walker.want_write(&path)?;
     }
     // may_open()
     match kind {
@@ -362,7 +360,7 @@ fn finish(
     // do_dentry_open()
     let writes = matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR);
     if kind == Kind::Regular && !created && (writes || flags & libc::O_TRUNC != 0) {
-        super::path::want_write(&path)?;
+        walker.want_write(&path)?;
         if walker.cx.kernel.tasks.executes(&path.inode) {
             bail!(ETXTBSY);
         }

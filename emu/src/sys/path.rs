@@ -107,6 +107,18 @@ impl<'c> Walker<'c> {
         self.lookup().parent(&start, path, LookupFlags::empty())
     }
 
+    /// mnt_want_write(): EROFS. Also the last look at whether the caller is still there, before something is changed on its
+    /// behalf: were it gone, what was read of its memory might be another's.
+    pub(crate) fn want_write(&self, path: &Path) -> Result<(), Errno> {
+        if path.mnt.is_read_only() {
+            bail!(EROFS);
+        }
+        if !self.cx.door.still_there() {
+            bail!(ESRCH, "guest is gone");
+        }
+        Ok(())
+    }
+
     /// filename_create(): a name that is not there yet. EEXIST; ENOENT for a trailing slash where no directory is wanted;
     /// EROFS last.
     pub(crate) fn create_at(&self, dirfd: DirFd, path: PathPtr, want_dir: bool) -> Result<NewName, Errno> {
@@ -126,16 +138,9 @@ impl<'c> Walker<'c> {
         if parent.trailing_slash && !want_dir {
             bail!(ENOENT);
         }
-        if parent.dir.mnt.is_read_only() {
-            bail!(EROFS);
-        }
+        self.want_write(&parent.dir)?;
         Ok(NewName { dir: parent.dir, name: parent.name })
     }
-}
-
-/// mnt_want_write(): EROFS.
-pub(crate) fn want_write(path: &Path) -> Result<(), Errno> {
-    if path.mnt.is_read_only() { bail!(EROFS) } else { Ok(()) }
 }
 
 /// EPERM where a call needs a capability.

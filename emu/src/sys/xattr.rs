@@ -1,7 +1,7 @@
 //! Extended attributes, xattr(7): all twelve calls.
 
 use super::attr::is_o_path;
-use super::path::{Object, Walker, need, want_write};
+use super::path::{Object, Walker, need};
 use super::{Call, OK, SysResult, value};
 use crate::errno::Errno;
 use crate::task::{Caps, Cred};
@@ -108,7 +108,7 @@ fn read_new(cx: &Call, name: StrPtr, from: In, size: Size, flags: XattrFlags) ->
 }
 
 fn set(walker: &Walker<'_>, path: &Path, new: &New) -> SysResult {
-    want_write(path)?;
+    walker.want_write(path)?;
     if new.name == CAPABILITY {
         // cap_convert_nscap(), which is all that judges this one.
         if !new.value.is_empty() {
@@ -258,7 +258,7 @@ pub(crate) fn flistxattr(cx: &Call, fd: Fd, to: Out, size: Size) -> SysResult {
 // --- remove ----------------------------------------------------------------------------------------------------------
 
 fn remove(walker: &Walker<'_>, path: &Path, name: &[u8]) -> SysResult {
-    want_write(path)?;
+    walker.want_write(path)?;
     permitted(&walker.cred, path, name, true)?;
     resolved(name)?;
     path.inode.removexattr(name)?;
