@@ -108,6 +108,35 @@ int main(void) {
         int r = calls[i].f();
         printf("%s: %d %s, %d\n", calls[i].name, r, en(errno), hits);
     }
+    // A connection on its way that is interrupted goes on by itself.
+    int full_in = MUST(socket(AF_INET, SOCK_STREAM, 0)), k;
+    socklen_t len = sizeof in;
+    struct sockaddr_in to;
+    bind(full_in, (void *)&in, sizeof in);
+    listen(full_in, 0);
+    getsockname(full_in, (void *)&to, &len);
+    connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&to, sizeof to);
+    k = socket(AF_INET, SOCK_STREAM, 0);
+    hits = 0;
+    after_ms(50);
+    T(connect(k, (void *)&to, sizeof to));
+    fcntl(k, F_SETFL, O_NONBLOCK);
+    T(connect(k, (void *)&to, sizeof to));
+    fcntl(k, F_SETFL, 0);
+    handler(SA_RESTART);
+    after_ms(50);
+    pid_t taker = fork();
+    if (taker == 0) {
+        msleep(200);
+        accept(full_in, NULL, NULL);
+        accept(full_in, NULL, NULL);
+        for (;;) pause();
+    }
+    T(connect(k, (void *)&to, sizeof to));
+    T(connect(k, (void *)&to, sizeof to));
+    printf("signals %d\n", hits);
+    kill(taker, SIGKILL);
+    reap("taker", taker);
     // With time-outs it is EINTR whatever the handler asked for.
     int fds[] = {l, d, pend, udp, full};
     timeouts(fds, 5);

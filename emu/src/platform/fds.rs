@@ -65,6 +65,18 @@ pub fn duplicate(tid: i32, tgid: i32, fd: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// [`duplicate`] for a process whose pidfd is at hand.
+pub fn duplicate_by(pidfd: &OwnedFd, tid: i32, fd: i32) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        bail!(EBADF);
+    }
+    match pidfd_getfd(pidfd.as_fd(), fd, PidfdGetfdFlags::empty()) {
+        Ok(d) => Ok(d),
+        Err(rustix::io::Errno::BADF) => Err(err!(EBADF)),
+        Err(_) => reopen(tid, fd),
+    }
+}
+
 /// A duplicate that shares the open file description; `None` where the host refuses pidfd_getfd.
 pub fn share(tgid: i32, fd: i32) -> Result<Option<OwnedFd>, Errno> {
     if fd < 0 {

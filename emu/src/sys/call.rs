@@ -76,7 +76,7 @@ impl Call {
 
     /// A duplicate of the guest's descriptor in the supervisor.
     pub fn duplicate_fd(&self, fd: i32) -> Result<OwnedFd, Errno> {
-        fds::duplicate(self.task.tid, self.task.tgid, fd)
+        fds::duplicate_by(self.task.process.pidfd(), self.task.tid, fd)
     }
 
     /// Where a path argument relative to `dirfd` starts: `None` in `dirfd`'s place means the working directory.
