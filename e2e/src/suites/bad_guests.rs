@@ -173,8 +173,8 @@ fn output_flood(cx: &Cx) -> Result<()> {
 }
 
 fn fills_shared_memory(cx: &Cx) -> Result<()> {
-    cx.docker(&["run", "--rm", "--shm-size", "8m", BASE, "sh", "-c", "head -c 20000000 /dev/zero > /dev/shm/f; echo $?; rm /dev/shm/f; echo x > /dev/shm/g && cat /dev/shm/g"])?
-        .prints("1\nx")
+    cx.docker(&["run", "--rm", "--shm-size", "8m", BASE, "sh", "-c", "head -c 20000000 /dev/zero > /dev/shm/f; sleep 2; (true > /dev/shm/h) || echo full; rm /dev/shm/f; sleep 2; echo x > /dev/shm/g && cat /dev/shm/g"])?
+        .prints("full\nx")
 }
 
 fn thousands_of_files(cx: &Cx) -> Result<()> {

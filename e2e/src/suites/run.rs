@@ -260,7 +260,7 @@ fn tmpfs_mount(cx: &Cx) -> Result<()> {
         BASE,
         "sh",
         "-c",
-        "echo x > /scratch/f; stat -f -c %T /scratch; head -c 2000000 /dev/zero > /scratch/big || echo full",
+        "echo x > /scratch/f; stat -f -c %T /scratch; head -c 2000000 /dev/zero > /scratch/big; sleep 2; true > /scratch/more || echo full",
     ])?
     .prints("tmpfs\nfull")
 }
