@@ -41,7 +41,7 @@ macro_rules! with_syscall_table {
 10 mprotect "1.0" (addr: Ptr, len: Size, prot: MmapProt) [Native] "memory of the guest";
 11 munmap "1.0" (addr: Ptr, len: Size) [Native] "memory of the guest";
 12 brk "1.0" (addr: Ptr) [Native] "memory of the guest";
-13 rt_sigaction "2.2" (sig: Signal, act: SigactionPtr, oldact: SigactionPtr, sigsetsize: Size) [Emulated] "the host's handlers always restart, so that notified calls are never interrupted";
+13 rt_sigaction "2.2" (sig: Signal, act: SigactionPtr, oldact: SigactionPtr, sigsetsize: Size) [NativeIf((act: u64 == 0))] "a query names nothing; the host's handlers always restart, so that notified calls are never interrupted";
 14 rt_sigprocmask "2.2" (how: SigHow, set: SigsetPtr, oldset: SigsetPtr, sigsetsize: Size) [Native] "signals are the host kernel's";
 15 rt_sigreturn "2.2" () [Native] "registers and signal mask of the guest";
 16 ioctl "1.0" (fd: Fd, cmd: IoctlCmd, arg: Ptr) [NativeIf((cmd: u32 in HARMLESS_IOCTLS))] "commands in a list name nothing; every other one is looked at";

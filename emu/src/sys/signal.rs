@@ -8,6 +8,9 @@
 //! EINTR that the guest asked for (see the resident page in `carrack-loader`). The structure in the guest's memory is
 //! changed in place and the call then runs natively: what the kernel reads again concerns the caller alone, so a race
 //! changes nothing but its own handlers.
+//!
+//! A query alone (no new action) is native: posix_spawn makes sixty of them for every child. Of a handler without SA_RESTART
+//! it shows the thunk's address; setting that again means the handler behind it.
 
 use super::{Call, OK, Outcome, SysResult, reissue};
 use crate::errno::{Errno, host};
@@ -82,14 +85,12 @@ pub(crate) fn rt_sigaction(
     if size.0 != 8 {
         bail!(EINVAL);
     }
-    let new: Option<SigAction> = if act.is_null() { None } else { Some(cx.memory().read_obj(act.0)?) };
-    if !(1..=64).contains(&sig) || (new.is_some() && (sig == libc::SIGKILL || sig == libc::SIGSTOP)) {
+    let mut new: SigAction = cx.memory().read_obj(act.0)?;
+    if !(1..=64).contains(&sig) || sig == libc::SIGKILL || sig == libc::SIGSTOP {
         bail!(EINVAL);
     }
     let process = &cx.task.process;
-    if new.is_some() {
-        process.settle();
-    }
+    process.settle();
     let mut actions = process.actions.lock();
     let mut was = actions.wrapped(sig);
     if was.is_some_and(|a| a.flags & RESETHAND != 0) && !is_caught(cx.task.tgid, sig) {
@@ -97,15 +98,6 @@ pub(crate) fn rt_sigaction(
         actions.set(sig, None);
         was = None;
     }
-    let Some(mut new) = new else {
-        return match was {
-            Some(a) if !old.is_null() => {
-                cx.memory().write_obj(old.0, &a)?;
-                OK
-            }
-            _ => Ok(Outcome::Continue),
-        };
-    };
     // A thunk's address that the guest had from somewhere stands for the handler behind it.
     if let Some(n) = thunk_number(new.handler)
         && let Some(&handler) = actions.thunks.get(n)
