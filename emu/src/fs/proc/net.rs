@@ -74,13 +74,16 @@ pub(super) static ROWS: [Row<What>; 33] = [
 /// `/proc/net`
 pub(super) const LINK: What = Target("self/net");
 
-/// `net/unix`: sockets of the container and sockets without a path; paths as they are inside.
+/// `net/unix`: sockets of the container and sockets without a name; names as they are inside.
 fn unix(view: &View<'_>) -> Result<Vec<u8>, Errno> {
     let text = view.host_text()?;
     let sockets = view.kernel.spec.run_dir.join("s");
     let prefix = format!("{}/", sockets.display());
     let root = view.reader_root();
     Ok(translate_unix(&text, |path| {
+        if path.starts_with(b"@") {
+            return crate::sys::listed_inside(&view.kernel.spec.id, path);
+        }
         let (sb, ino) = std::str::from_utf8(path.strip_prefix(prefix.as_bytes())?).ok()?.split_once('-')?;
         let sb = view.kernel.ids.superblock(crate::vfs::SbId(sb.parse().ok()?))?;
         let inode = sb.inode(ino.parse().ok()?)?;
@@ -93,13 +96,13 @@ fn translate_unix(text: &[u8], inside: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Vec
     let mut out = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|&b| b == b'\n') {
         let bare = line.strip_suffix(b"\n").unwrap_or(line);
-        match bare.windows(2).position(|w| w == b" /") {
-            // Abstract names and none.
+        match bare.windows(2).position(|w| w == b" /" || w == b" @") {
             None => out.extend_from_slice(line),
             Some(at) => {
-                if let Some(path) = inside(&bare[at + 1..]) {
-                    out.extend_from_slice(&bare[..=at]);
-                    out.extend_from_slice(&path);
+                if let Some(name) = inside(&bare[at + 1..]) {
+                    // A name that is none inside takes the blank along.
+                    out.extend_from_slice(&bare[..at + usize::from(!name.is_empty())]);
+                    out.extend_from_slice(&name);
                     out.push(b'\n');
                 }
             }
@@ -118,12 +121,18 @@ mod tests {
             0000: 00000003 00000000 00000000 0001 03 1\n\
             0000: 00000002 00000000 00010000 0001 01 2 /run/c/s/1-5\n\
             0000: 00000002 00000000 00010000 0001 01 3 /run/dbus/socket\n\
-            0000: 00000002 00000000 00010000 0001 01 4 @abstract\n";
-        let out = translate_unix(text, |p| (p == b"/run/c/s/1-5").then(|| b"/tmp/x".to_vec()));
+            0000: 00000002 00000000 00010000 0001 01 4 @abstract\n\
+            0000: 00000002 00000000 00010000 0001 01 5 @carrack/0123456789ab/n/a b\n\
+            0000: 00000002 00000000 00010000 0001 01 6 @carrack/0123456789ab/c/7.0.0.1\n";
+        let out = translate_unix(text, |p| match p.first() {
+            Some(b'@') => crate::sys::listed_inside("0123456789abcdef", p),
+            _ => (p == b"/run/c/s/1-5").then(|| b"/tmp/x".to_vec()),
+        });
         let want = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
             0000: 00000003 00000000 00000000 0001 03 1\n\
             0000: 00000002 00000000 00010000 0001 01 2 /tmp/x\n\
-            0000: 00000002 00000000 00010000 0001 01 4 @abstract\n";
+            0000: 00000002 00000000 00010000 0001 01 5 @a b\n\
+            0000: 00000002 00000000 00010000 0001 01 6\n";
         assert_eq!(out, want);
     }
 }

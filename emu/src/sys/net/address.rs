@@ -61,9 +61,22 @@ pub(super) fn unix_name(addr: &[u8]) -> Result<UnixName<'_>, Errno> {
 
 /// A name in the host's abstract namespace that only this container gives: NUL, `carrack/`, its id, `/`, and what follows.
 pub(super) fn own_abstract(cx: &Call, kind: char, rest: &[u8]) -> Vec<u8> {
-    let id = &cx.kernel.spec.id;
-    let id = id.get(..12).unwrap_or(id);
-    [format!("\0carrack/{id}/{kind}/").as_bytes(), rest].concat()
+    [own_prefix(&cx.kernel.spec.id, '\0', kind).as_bytes(), rest].concat()
+}
+
+/// `kind`: `n` for a guest's name, `h` for one that was hashed, `c` for a token.
+fn own_prefix(id: &str, first: char, kind: char) -> String {
+    format!("{first}carrack/{}/{kind}/", id.get(..12).unwrap_or(id))
+}
+
+/// An abstract name of the host's `/proc/net/unix` (which shows NULs as `@`) as it is inside: empty for a socket that has
+/// no name there, `None` for one that is not the container's.
+pub(crate) fn listed_inside(id: &str, shown: &[u8]) -> Option<Vec<u8>> {
+    let after = |kind| shown.strip_prefix(own_prefix(id, '@', kind).as_bytes());
+    if after('c').is_some() {
+        return Some(Vec::new());
+    }
+    after('n').or_else(|| after('h')).map(|name| [b"@", name].concat())
 }
 
 /// The host's form of an abstract name; a long one is hashed.

@@ -26,6 +26,7 @@ mod receive;
 mod send;
 
 pub(crate) use accept::{accept, accept4, getpeername, getsockname};
+pub(crate) use address::listed_inside;
 pub(crate) use bind::{bind, listen};
 pub(crate) use connect::connect;
 pub(crate) use names::NetState;
