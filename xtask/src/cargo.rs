@@ -32,8 +32,11 @@ pub(crate) fn must(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// The binary under test: the release build, made now if need be.
+/// The binary under test: `$CARRACK` where that is set, else the release build, made now if need be.
 pub(crate) fn carrack() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("CARRACK") {
+        return Ok(PathBuf::from(binary));
+    }
     must(cargo(&["build", "--quiet", "--release", "--package", "carrack-cli"]))?;
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(directory) => PathBuf::from(directory),
