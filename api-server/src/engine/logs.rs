@@ -200,6 +200,22 @@ impl Reader {
     }
 }
 
+/// The files that are newer than the one with this inode, oldest first; all of them if it is no longer there.
+fn newer(path: &Path, inode: Option<u64>) -> Vec<Reader> {
+    let mut readers: Vec<Reader> = Vec::new();
+    for file in files(path).into_iter().rev() {
+        let Ok(reader) = Reader::open(&file, 0) else { continue };
+        if Some(reader.inode) == inode {
+            break;
+        }
+        if readers.iter().all(|r| r.inode != reader.inode) {
+            readers.push(reader);
+        }
+    }
+    readers.reverse();
+    readers
+}
+
 /// Sends the log to `out` until it is complete, the container has ended (when following), or nobody listens.
 pub async fn send(
     container: &Container,
@@ -212,23 +228,26 @@ pub async fn send(
     let seen = published.borrow_and_update().exits;
     let mut current = None;
     if options.tail != Some(0) {
-        let mut chain = Vec::new();
+        let mut chain: Vec<Reader> = Vec::new();
         let mut missing = options.tail;
         for file in files(&path).into_iter().rev() {
-            let Ok(mut handle) = File::open(&file) else { continue };
-            let offset = match missing {
-                None => 0,
+            let Ok(mut reader) = Reader::open(&file, 0) else { continue };
+            // Renamed meanwhile: it was seen under its newer name.
+            if chain.iter().any(|r| r.inode == reader.inode) {
+                continue;
+            }
+            match missing {
+                None => {}
                 Some(0) => break,
                 Some(n) => {
-                    let (offset, found) = tail_offset(&mut handle, n)?;
+                    let (offset, found) = tail_offset(&mut reader.file, n)?;
+                    reader.file.seek(SeekFrom::Start(offset))?;
                     missing = Some(n - found);
-                    offset
                 }
-            };
-            chain.push((file, offset));
+            }
+            chain.push(reader);
         }
-        for (file, offset) in chain.into_iter().rev() {
-            let Ok(mut reader) = Reader::open(&file, offset) else { continue };
+        for mut reader in chain.into_iter().rev() {
             if !pump(&mut reader, &mut printer, &out).await? {
                 return Ok(());
             }
@@ -256,7 +275,19 @@ pub async fn send(
         let rotated =
             std::fs::metadata(&path).is_ok_and(|m| current.as_ref().is_none_or(|r| r.inode != m.ino()));
         if rotated {
-            current = Reader::open(&path, 0).ok();
+            // A full file is never written again: its rest comes first, then what came after it.
+            let inode = current.as_ref().map(|r| r.inode);
+            if let Some(reader) = &mut current
+                && !pump(reader, &mut printer, &out).await?
+            {
+                return Ok(());
+            }
+            for mut reader in newer(&path, inode) {
+                if !pump(&mut reader, &mut printer, &out).await? {
+                    return Ok(());
+                }
+                current = Some(reader);
+            }
             continue;
         }
         let until_passed = options.until.is_some_and(|u| clock::now().unix_timestamp_nanos() > u);
@@ -348,6 +379,22 @@ mod tests {
     fn frames() {
         let framed = printed(&Options { framed: true, stdout: false, ..options() }, &LINES);
         assert_eq!(framed.as_bytes(), frame(2, b"two\n"));
+    }
+
+    #[test]
+    fn newer_files_in_order() {
+        let dir = std::env::temp_dir().join(format!("carrack-newer-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("log.json");
+        for name in ["log.json", "log.json.1", "log.json.2"] {
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+        let inode = |name: &str| std::fs::metadata(dir.join(name)).unwrap().ino();
+        let inodes = |from: Option<u64>| newer(&path, from).iter().map(|r| r.inode).collect::<Vec<_>>();
+        assert_eq!(inodes(Some(inode("log.json"))), [0u64; 0]);
+        assert_eq!(inodes(Some(inode("log.json.2"))), [inode("log.json.1"), inode("log.json")]);
+        assert_eq!(inodes(None), [inode("log.json.2"), inode("log.json.1"), inode("log.json")]);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! back into the [`Supervisor`] when a process has ended. What a client may rely on:
 //!
 //! - The reply to `Attach` is sent when the connection is registered: no output of a later `Start` is missed.
-//! - Output that a process wrote before it ended is in the log and in the clients' queues before its end is published,
-//!   unless descendants keep the pipes open; those get [`LINGER`].
+//! - Output that a process wrote before it ended is in the log and in the clients' queues before its end is published.
+//!   Descendants that keep its pipes open get [`LINGER`] to write more.
 //! - The end is published (state, events, answers to `Wait`) before the clients see end of file.
 
 use super::log::LogWriter;
@@ -27,12 +27,18 @@ use std::time::{Duration, Instant};
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the container's processes may take to die of SIGKILL (uninterruptible sleep on a dead server's files).
 const DEATH: Duration = Duration::from_secs(10);
-/// An attachment whose input has ended still gets what the process says to that input within this time.
-const GRACE: Duration = Duration::from_secs(1);
+/// An attachment whose input has ended still gets what the process says to that input within this time of having read
+/// it. Generous, as a busy host may keep a process waiting; only who waits for our end of file notices.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the process has read such an attachment's input.
+const INPUT_CHECK: Duration = Duration::from_secs(1);
 /// How often use of memory is looked at, where it is limited.
 const TICK: Duration = Duration::from_millis(100);
 /// Standard input is read from clients no faster than the process takes it, bytes.
 const INPUT_QUEUE: usize = 64 << 10;
+/// Most that is still read from a pipe whose time is over, bytes: all that a pipe can hold by default
+/// (`/proc/sys/fs/pipe-max-size`), and an end for one that is written to all the time.
+const LAST_READ: usize = 1 << 20;
 /// Only the calling thread's own children (`__WNOTHREAD`), so that no other thread's ptrace stop is taken.
 const WNOTHREAD: u32 = 0x2000_0000;
 
@@ -336,6 +342,8 @@ impl Reactor {
         process.exited = Some((code, Instant::now()));
         if process.exec.is_none() {
             self.end_all();
+            // Ending the others may have taken long; what they and init wrote last is still to be read.
+            self.processes[p].exited = Some((code, Instant::now()));
         }
     }
 
@@ -478,11 +486,7 @@ impl Reactor {
         for p in 0..self.processes.len() {
             let process = &mut self.processes[p];
             let is_init = process.exec.is_none();
-            for client in &mut process.clients {
-                if client.end_at.is_some_and(|at| at <= Instant::now()) {
-                    client.end();
-                }
-            }
+            process.end_attachments();
             process.clients.retain(|c| !(c.is_gone || is_init && c.is_full() && c.is_stuck()));
             let Some((code, at)) = process.exited else { continue };
             if process.is_done {
@@ -493,6 +497,7 @@ impl Reactor {
             if is_open && (at.elapsed() < LINGER || is_held_up) {
                 continue;
             }
+            process.drain(&mut self.buf);
             process.finish();
             match process.exec.clone() {
                 None => self.finish_init(code),
@@ -600,11 +605,44 @@ impl Process {
     /// Takes what is in the pipes now.
     fn drain(&mut self, buf: &mut [u8]) {
         for stream in 0..2 {
+            let mut taken = 0;
             while let Some(fd) = self.output[stream].clone() {
                 match rustix::io::read(&fd, &mut *buf) {
-                    Ok(n) if n > 0 => self.emit(stream, &buf[..n]),
+                    Ok(n) if n > 0 && taken < LAST_READ => {
+                        taken += n;
+                        self.emit(stream, &buf[..n]);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
                     _ => self.end_output(stream),
                 }
+            }
+        }
+    }
+
+    /// Ends the attachments whose input has ended and was answered, or was not worth an answer.
+    fn end_attachments(&mut self) {
+        let now = Instant::now();
+        if !self.clients.iter().any(|c| c.end_at.is_some_and(|at| at <= now)) {
+            return;
+        }
+        let is_unread = !self.input_queue.is_empty()
+            || self
+                .input
+                .as_ref()
+                .is_some_and(|input| !self.is_tty && rustix::io::ioctl_fionread(input).is_ok_and(|n| n > 0));
+        for client in &mut self.clients {
+            match client.end_at {
+                Some(at) if at > now => {}
+                Some(_) if is_unread => {
+                    client.is_input_read = false;
+                    client.end_at = Some(now + INPUT_CHECK);
+                }
+                Some(_) if !client.is_input_read => {
+                    client.is_input_read = true;
+                    client.end_at = Some(now + GRACE);
+                }
+                Some(_) => client.end(),
+                None => {}
             }
         }
     }
@@ -646,7 +684,7 @@ impl Process {
                         self.is_input_ending = true;
                     } else {
                         // As in Docker: an attachment whose input ends is over, unless its input was the process's.
-                        client.end_at = Some(Instant::now() + GRACE);
+                        client.end_at = Some(Instant::now() + INPUT_CHECK);
                     }
                 }
                 Some(n) => self.input_queue.extend(&buf[..n]),

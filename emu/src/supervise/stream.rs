@@ -32,8 +32,10 @@ pub(super) struct Client {
     /// Close when the queue is empty.
     is_ending: bool,
     pub(super) is_gone: bool,
-    /// When to close it although the process goes on.
+    /// When to close it although the process goes on, or to look whether the process has read what it sent.
     pub(super) end_at: Option<Instant>,
+    /// The process has read what it sent: the time until `end_at` is for the answer.
+    pub(super) is_input_read: bool,
     /// When the connection last took something, while there was something to take.
     progress: Instant,
 }
@@ -50,6 +52,7 @@ impl Client {
             is_ending: false,
             is_gone: false,
             end_at: None,
+            is_input_read: false,
             progress: Instant::now(),
         })
     }
