@@ -5,6 +5,7 @@
 
 use crate::err;
 use crate::kernel::Kernel;
+use crate::platform::handover;
 use crate::platform::notify::{self, Notification};
 use crate::platform::seccomp::Notif;
 use crate::sys::{self, Call, Door, Outcome, SysResult};
@@ -68,6 +69,14 @@ pub(crate) fn handle(kernel: &Arc<Kernel>, notif: &Notif, door: &Arc<Notificatio
         Some(Some(handler)) => handler(&call),
         _ if nr == PRIVATE_NR => sys::exec::private(&call),
         _ => Err(err!(ENOSYS, "not in the table")),
+    };
+    let result = match result {
+        Err(e) if e.code() == handover::WANTED => handover::hand_over(&call),
+        other => {
+            // A duplicate that is kept would keep a socket open that the guest closes.
+            call.task.handed.lock().clear();
+            other
+        }
     };
     if let (Some(trace), Some(line)) = (kernel.trace.as_ref(), traced) {
         trace.exit(&call, line, &result);

@@ -65,15 +65,15 @@ pub fn duplicate(tid: i32, tgid: i32, fd: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// [`duplicate`] for a process whose pidfd is at hand.
-pub fn duplicate_by(pidfd: &OwnedFd, tid: i32, fd: i32) -> Result<OwnedFd, Errno> {
+/// [`share`] for a process whose pidfd is at hand.
+pub fn share_by(pidfd: &OwnedFd, fd: i32) -> Result<Option<OwnedFd>, Errno> {
     if fd < 0 {
         bail!(EBADF);
     }
     match pidfd_getfd(pidfd.as_fd(), fd, PidfdGetfdFlags::empty()) {
-        Ok(d) => Ok(d),
+        Ok(d) => Ok(Some(d)),
         Err(rustix::io::Errno::BADF) => Err(err!(EBADF)),
-        Err(_) => reopen(tid, fd),
+        Err(_) => Ok(None),
     }
 }
 
@@ -84,11 +84,7 @@ pub fn share(tgid: i32, fd: i32) -> Result<Option<OwnedFd>, Errno> {
     }
     let pid = Pid::from_raw(tgid).ok_or(err!(EBADF))?;
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(None) };
-    match pidfd_getfd(pidfd.as_fd(), fd, PidfdGetfdFlags::empty()) {
-        Ok(d) => Ok(Some(d)),
-        Err(rustix::io::Errno::BADF) => Err(err!(EBADF)),
-        Err(_) => Ok(None),
-    }
+    share_by(&pidfd, fd)
 }
 
 /// The `pos:` line of fdinfo: the file position of the descriptor.

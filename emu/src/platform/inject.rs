@@ -64,6 +64,14 @@ impl<'t> Puppet<'t> {
         Ok(result)
     }
 
+    /// Lets the thread make a call, once more or another, by itself.
+    pub(crate) fn repeat(self, nr: u32, args: [u64; 6]) -> Result<(), Errno> {
+        self.tracee.set_regs(&set_call(self.before, nr, args)).map_err(|_| err!(ESRCH))?;
+        self.tracee.set_signal_mask(self.mask).map_err(|_| err!(ESRCH))?;
+        self.tracee.detach(0);
+        Ok(())
+    }
+
     /// Lets the thread return from its call with `result`.
     pub(crate) fn finish(self, result: i64) -> Result<(), Errno> {
         let mut back = self.before;

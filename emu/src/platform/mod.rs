@@ -3,6 +3,7 @@
 //! Everything that knows how a call entered, and everything unsafe in this crate, lives below here.
 
 pub mod fds;
+pub(crate) mod handover;
 pub(crate) mod host;
 pub(crate) mod inject;
 pub mod launch;

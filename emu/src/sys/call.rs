@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::kernel::Kernel;
-use crate::platform::{fds, memory::Memory};
+use crate::platform::{fds, handover, memory::Memory};
 use crate::task::{Cred, FsStruct, Task};
 use crate::vfs::{Path, ids::OpenFile};
 use crate::{bail, err};
@@ -74,9 +74,17 @@ impl Call {
         self.kernel.ids.open_file(&self.kernel, self.task.tid, fd)
     }
 
-    /// A duplicate of the guest's descriptor in the supervisor.
+    /// A duplicate of the guest's descriptor in the supervisor, of the same open file. Ask before doing anything that cannot
+    /// be done twice: on some hosts the call is made again once the task has handed the descriptor over.
     pub fn duplicate_fd(&self, fd: i32) -> Result<OwnedFd, Errno> {
-        fds::duplicate_by(self.task.process.pidfd(), self.task.tid, fd)
+        if let Some(duplicate) = fds::share_by(self.task.process.pidfd(), fd)? {
+            return Ok(duplicate);
+        }
+        if let Some(duplicate) = self.task.handed.lock().get(self.nr, self.args, fd) {
+            return Ok(duplicate);
+        }
+        fds::host_name(self.task.tid, fd)?;
+        Err(Errno::because(handover::WANTED, "the task must hand it over"))
     }
 
     /// Where a path argument relative to `dirfd` starts: `None` in `dirfd`'s place means the working directory.

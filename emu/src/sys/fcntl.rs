@@ -1,9 +1,9 @@
 //! fcntl(2): owners of descriptors, leases, and commands that no kernel knows. The rest is native.
 
-use super::{Call, OK, Outcome, SysResult, value};
+use super::{Call, OK, SysResult, value};
+use crate::bail;
 use crate::errno::Errno;
 use crate::platform::{fds, host};
-use crate::{bail, err};
 use carrack_syscalls::arg::*;
 use rustix::fd::AsFd;
 
@@ -64,15 +64,12 @@ fn set(cx: &Call, fd: Fd, kind: i32, pid: i32) -> SysResult {
         bail!(ESRCH);
     }
     // The owner belongs to the open file, so the supervisor's duplicate will do.
-    match fds::share(cx.task.tgid, fd.0)? {
-        Some(dup) => host::set_owner(dup.as_fd(), kind, host_pid).map_err(crate::errno::host)?,
-        None if pid != 1 => return Ok(Outcome::Continue),
-        None => bail!(EPERM, "the host does not share descriptors"),
-    }
+    let dup = cx.duplicate_fd(fd.0)?;
+    host::set_owner(dup.as_fd(), kind, host_pid).map_err(crate::errno::host)?;
     OK
 }
 
 fn get(cx: &Call, fd: Fd) -> Result<[i32; 2], Errno> {
-    let dup = fds::share(cx.task.tgid, fd.0)?.ok_or(err!(EPERM, "the host does not share descriptors"))?;
+    let dup = cx.duplicate_fd(fd.0)?;
     host::get_owner(dup.as_fd()).map_err(crate::errno::host)
 }

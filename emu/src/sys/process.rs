@@ -34,6 +34,9 @@ fn make_child(cx: &Call, flags: u64) -> SysResult {
             bail!(EAGAIN, "pids limit");
         }
     }
+    if flags & libc::CLONE_FILES as u64 != 0 && flags & libc::CLONE_THREAD as u64 == 0 {
+        cx.task.process.set_shares_files();
+    }
     if flags & libc::CLONE_THREAD as u64 != 0 {
         cx.task.process.will_make_thread(cx.tid());
     } else if flags & libc::CLONE_PARENT as u64 != 0 {

@@ -30,6 +30,7 @@ pub struct Process {
     pub(crate) dumpable: AtomicU32,
     pub(crate) personality: AtomicU32,
     exec_in_progress: AtomicBool,
+    shares_files: AtomicBool,
     pub(crate) sweeps: AtomicU32,
     kept: Mutex<Option<(Arc<Cred>, Arc<RwLock<FsStruct>>)>>,
 }
@@ -68,6 +69,7 @@ impl Process {
             dumpable: AtomicU32::new(1),
             personality: AtomicU32::new(0),
             exec_in_progress: AtomicBool::new(false),
+            shares_files: AtomicBool::new(false),
             sweeps: AtomicU32::new(0),
             kept: Mutex::new(None),
         }))
@@ -126,6 +128,15 @@ impl Process {
 
     pub(crate) fn was_exiting(&self) -> bool {
         self.exiting.load(Ordering::Relaxed)
+    }
+
+    /// Another process has, or may have, the same descriptor table (CLONE_FILES).
+    pub(crate) fn set_shares_files(&self) {
+        self.shares_files.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn shares_files(&self) -> bool {
+        self.shares_files.load(Ordering::Relaxed)
     }
 
     /// Notes that `tid` is about to make a child process.
@@ -188,6 +199,7 @@ impl Process {
     pub(crate) fn inherit(&self, parent: &Process) {
         *self.exe.write() = parent.exe.read().clone();
         *self.actions.lock() = parent.actions.lock().clone();
+        self.shares_files.store(parent.shares_files(), Ordering::Relaxed);
         self.personality.store(parent.personality.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dumpable.store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
     }

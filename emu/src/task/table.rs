@@ -8,6 +8,7 @@
 //! least privileged, and when there is none, the child is killed.
 
 use super::process::Process;
+use crate::platform::handover::Handed;
 use super::{Cred, FsStruct};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ pub struct Task {
     /// The call that this thread is about to repeat because the supervisor told it to; see [`Reissue`].
     reissue: Mutex<Option<Reissue>>,
     has_reissue: AtomicBool,
+    /// Descriptors that this thread was made to hand over for the call that it makes again.
+    pub(crate) handed: Mutex<Handed>,
 }
 
 /// A call that the supervisor set a thread's registers for: let through once, exactly as it stands.
@@ -59,6 +62,7 @@ impl Task {
             fs: RwLock::new(fs),
             reissue: Mutex::new(None),
             has_reissue: AtomicBool::new(false),
+            handed: Mutex::default(),
         }
     }
 
