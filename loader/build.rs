@@ -57,9 +57,9 @@ PHDRS {{ text PT_LOAD FILEHDR PHDRS FLAGS(5); rw PT_LOAD FLAGS(6); stack PT_GNU_
 SECTIONS {{
   . = {resident:#x} + SIZEOF_HEADERS;
   .text : {{ *(.text .text.*) *(.rodata .rodata.*) }} :text
-  ASSERT(. <= {wrapper:#x}, \"the stub's code is too long\")
-  .wrapper {wrapper:#x} : {{ KEEP(*(.wrapper)) }} :text
-  ASSERT(. <= {park:#x}, \"the signal wrapper is too long\")
+  ASSERT(. <= {restorer:#x}, \"the stub's code is too long\")
+  .restorer {restorer:#x} : {{ KEEP(*(.restorer)) }} :text
+  ASSERT(. <= {park:#x}, \"the signal restorer is too long\")
   .park {park:#x} : {{ KEEP(*(.park)) }} :text
   ASSERT(. <= {set:#x}, \"the park trampoline is too long\")
   .interruptible {set:#x} : {{ KEEP(*(.interruptible)) }} :text
@@ -70,7 +70,7 @@ SECTIONS {{
 }}
 ",
         resident = abi::RESIDENT,
-        wrapper = abi::SIGNAL_WRAPPER_LOOSE,
+        restorer = abi::SIGNAL_RESTORER_LOOSE,
         park = abi::PARK,
         set = abi::INTERRUPTIBLE_SET,
         plan = abi::PLAN_BUFFER,

@@ -30,8 +30,8 @@ pub struct Kernel {
     pub(crate) waiters: Arc<Waiters>,
     /// Names and owners of sockets.
     pub(crate) net: crate::sys::NetState,
-    /// Where thunks of signal handlers lead; depends on the processor.
-    pub(crate) signal_wrapper: u64,
+    /// Where signal handlers without SA_RESTART return to; depends on the processor.
+    pub(crate) signal_restorer: u64,
     filter: Vec<SockFilter>,
 }
 
@@ -62,7 +62,7 @@ impl Kernel {
             execs: PendingExecs::default(),
             waiters,
             net: Default::default(),
-            signal_wrapper: carrack_loader::stub::signal_wrapper(),
+            signal_restorer: carrack_loader::stub::signal_restorer(),
             filter: carrack_syscalls::bpf::compile(&carrack_syscalls::bpf::FilterOptions { kernel_version }),
             spec,
         }))

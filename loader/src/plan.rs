@@ -5,8 +5,7 @@
 
 use crate::elf::{ElfImage, ElfKind, Segment, page_up};
 use crate::stub::{
-    Op, PLAN_DATA, Plan, RESERVED_END, RESIDENT, SYS_CLOSE, SYS_MMAP, SYS_MPROTECT, SYS_PRCTL, THUNKS,
-    THUNKS_SIZE,
+    Op, PLAN_DATA, Plan, RESERVED_END, RESIDENT, SYS_CLOSE, SYS_MMAP, SYS_MPROTECT, SYS_PRCTL,
 };
 use crate::{Auxv, LoadError, PAGE_SIZE, StackImage, TASK_SIZE, auxv};
 
@@ -55,7 +54,7 @@ pub struct LoadInput<'a> {
 /// The layout of a program. Addresses are final.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadPlan {
-    /// Operations for the segments of program and interpreter, their descriptors, and the page of thunks. More may be added
+    /// Operations for the segments of program and interpreter, and their descriptors. More may be added
     /// before [`LoadPlan::finish`].
     pub ops: Vec<Op>,
     /// What is added to the addresses in the program's file.
@@ -89,7 +88,7 @@ impl LoadPlan {
         let Loadable { image, fd } = input.program;
         let mmap_top = input.mmap_top.min(TASK_SIZE) & !(PAGE_SIZE - 1);
         let mut top = mmap_top;
-        let mut ops = vec![thunks()];
+        let mut ops = Vec::new();
 
         // A relocatable file without an interpreter is most often one itself (ld.so run by hand): Linux keeps it away from
         // where programs go.
@@ -179,12 +178,6 @@ impl LoadPlan {
         self.ops.push(Op::may(SYS_PRCTL, [PR_SET_NAME, PLAN_DATA + MM_MAP_SIZE, 0, 0, 0, 0]));
         Plan { ops: self.ops, entry: self.entry, sp: stack.sp, data }
     }
-}
-
-/// The page of signal thunks.
-fn thunks() -> Op {
-    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-    Op::exact(SYS_MMAP, [THUNKS, THUNKS_SIZE, PROT_READ | PROT_EXEC, flags, u64::MAX, 0], THUNKS)
 }
 
 /// The bias that puts `image` right below `top`.

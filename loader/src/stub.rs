@@ -1,14 +1,16 @@
-//! The stub as bytes, and the encoders for what it reads: plans, signal thunks, park frames.
+//! The stub as bytes, and the encoders for what it reads: plans and park frames.
 //!
 //! Addresses, numbers and layouts are in `stub/abi.rs`, which the freestanding code is compiled from too.
 //!
-//! # The signal wrapper
+//! # The signal restorer
 //!
 //! The host kernel restarts interrupted calls always (SA_RESTART), so that calls which wait for the supervisor are never seen
-//! to be interrupted. A handler that did not ask for SA_RESTART is installed through a thunk: it goes by the
-//! wrapper, which makes EINTR of the restart of a native call and leaves that of a notified call alone. The kernel's action
-//! must have **SA_SIGINFO and SA_RESTART**: the wrapper reads si_code, which is written only with SA_SIGINFO. Handlers of
-//! either kind find their arguments where they expect them.
+//! to be interrupted. For a handler that did not ask for SA_RESTART the supervisor sets our restorer in place of libc's: the
+//! handler returns to it, and it makes EINTR of the restart of a native call and leaves that of a notified call alone, before
+//! it calls rt_sigreturn. The handler itself is the program's own, and a query shows it.
+//!
+//! A first design put a thunk and a wrapper before the handler. Queries then showed the thunk, every process needed a page
+//! for thunks, and setting an action with a query of the old one needed ptrace.
 //!
 //! # The park trampoline
 //!
@@ -95,29 +97,8 @@ impl Plan {
     }
 }
 
-/// Size of a signal thunk; they lie at multiples of it in the page at [`THUNKS`].
-pub const THUNK_SIZE: usize = 32;
-
-/// Code that takes the program's `handler` by the signal wrapper. `wrapper` is [`SIGNAL_WRAPPER`] or
-/// [`SIGNAL_WRAPPER_LOOSE`], see [`signal_wrapper`].
-pub fn encode_thunk(handler: u64, wrapper: u64) -> [u8; THUNK_SIZE] {
-    let mut code = [0xcc; THUNK_SIZE];
-    code[..2].copy_from_slice(&[0x49, 0xbb]); // mov r11, imm64
-    code[2..10].copy_from_slice(&handler.to_le_bytes());
-    code[10..12].copy_from_slice(&[0x41, 0xba]); // mov r10d, imm32
-    code[12..16].copy_from_slice(&wrapper.to_le_bytes()[..4]);
-    code[16..19].copy_from_slice(&[0x41, 0xff, 0xe2]); // jmp r10
-    code
-}
-
-/// The handler that a thunk made by [`encode_thunk`] leads to.
-pub fn decode_thunk(code: &[u8]) -> Option<u64> {
-    let handler: [u8; 8] = code.get(2..10)?.try_into().ok()?;
-    code.starts_with(&[0x49, 0xbb]).then_some(u64::from_le_bytes(handler))
-}
-
-/// The wrapper for this processor: with FRED, `syscall` no longer leaves its return address in rcx.
-pub fn signal_wrapper() -> u64 {
+/// The restorer for this processor: with FRED, `syscall` no longer leaves its return address in rcx.
+pub fn signal_restorer() -> u64 {
     const SYS_GETPPID: u64 = 110;
     let (rcx, next): (u64, u64);
     // SAFETY: getppid has no arguments and touches no memory; the label is only computed, not jumped to.
@@ -134,7 +115,7 @@ pub fn signal_wrapper() -> u64 {
             options(nostack),
         );
     }
-    if rcx == next { SIGNAL_WRAPPER } else { SIGNAL_WRAPPER_LOOSE }
+    if rcx == next { SIGNAL_RESTORER } else { SIGNAL_RESTORER_LOOSE }
 }
 
 /// What the park trampoline does with the result of the native call.
@@ -216,11 +197,5 @@ mod tests {
         assert_eq!(plan.encode().unwrap().len() as u64, PLAN_SIZE);
         plan.ops.push(op);
         assert_eq!(plan.encode(), Err(LoadError::PlanTooLong));
-    }
-
-    #[test]
-    fn a_thunk_tells_its_handler() {
-        assert_eq!(decode_thunk(&encode_thunk(0x1234_5678_9abc, SIGNAL_WRAPPER)), Some(0x1234_5678_9abc));
-        assert_eq!(decode_thunk(&[0; 32]), None);
     }
 }

@@ -18,15 +18,16 @@ pub const PLAN_FAILED: u64 = 2;
 /// answer becomes the result of the original call.
 pub const PARKED: u64 = 3;
 
-/// The resident page: ELF header, the stub's code, signal wrapper, park trampoline. Stays mapped for the life of the
+/// The resident page: ELF header, the stub's code, signal restorer, park trampoline. Stays mapped for the life of the
 /// program. The lowest address that an unprivileged process may map (vm.mmap_min_addr).
 pub const RESIDENT: u64 = 0x1_0000;
-/// Entry of the signal wrapper that takes only calls which the kernel really interrupted: it wants the interrupted
-/// context's rcx to be the return address that `syscall` left there. For processors on which `syscall` does that.
-pub const SIGNAL_WRAPPER: u64 = 0x1_0810;
-/// Entry of the signal wrapper for processors on which `syscall` keeps rcx (FRED). A signal that arrives exactly before the
-/// `syscall` instruction of an interruptible call is then taken for an interruption of that call.
-pub const SIGNAL_WRAPPER_LOOSE: u64 = 0x1_0800;
+/// The restorer (the place to which a signal handler returns) that makes EINTR of a restarted call, where the interrupted
+/// context's rcx is the return address that `syscall` left there: only calls which the kernel really interrupted. For
+/// processors on which `syscall` does that.
+pub const SIGNAL_RESTORER: u64 = 0x1_0810;
+/// The same for processors on which `syscall` keeps rcx (FRED). A signal that arrives exactly before the `syscall`
+/// instruction of an interruptible call is then taken for an interruption of that call.
+pub const SIGNAL_RESTORER_LOOSE: u64 = 0x1_0800;
 /// Entry of the park trampoline.
 pub const PARK: u64 = 0x1_0a00;
 /// Where the set of native interruptible calls lies: 512 bits.
@@ -42,9 +43,6 @@ pub const STUB_STACK_SIZE: u64 = 0x2000;
 /// End of the writable pages.
 pub const STUB_END: u64 = STUB_STACK + STUB_STACK_SIZE;
 
-/// One private page for signal thunks, mapped read-execute by an operation of each plan; the supervisor writes to it.
-pub const THUNKS: u64 = 0x2_0000;
-pub const THUNKS_SIZE: u64 = 0x1000;
 /// Kept free for a page with the words that parked threads wait for, shared with the supervisor.
 pub const PARK_WORDS: u64 = 0x2_1000;
 pub const PARK_WORDS_SIZE: u64 = 0x1000;
@@ -163,7 +161,7 @@ pub const INTERRUPTIBLE: &[u16] = &[
     455, // futex_wait
 ];
 
-/// [`INTERRUPTIBLE`] as a set of bits, as the signal wrapper reads it.
+/// [`INTERRUPTIBLE`] as a set of bits, as the restorer reads it.
 pub const fn interruptible_set() -> [u64; 8] {
     let mut set = [0; 8];
     let mut i = 0;
@@ -179,6 +177,6 @@ const _: () = {
     assert!(size_of::<Op>() == 64);
     assert!(size_of::<PlanHeader>() as u64 == DATA_OFFSET);
     assert!(size_of::<RawParkFrame>() == 256);
-    assert!(STUB_END <= THUNKS);
+    assert!(STUB_END <= PARK_WORDS);
     assert!(PARK_WORDS + PARK_WORDS_SIZE <= RESERVED_END);
 };

@@ -1,7 +1,7 @@
 //! The freestanding stub: the program that the host kernel really executes when a guest calls execve.
 //!
 //! It asks the supervisor for a plan, runs the system calls in it, unmaps its own writable pages and jumps to the
-//! program. What stays is the resident page: the signal wrapper and the park trampoline. Nothing here is trusted by the
+//! program. What stays is the resident page: the signal restorer and the park trampoline. Nothing here is trusted by the
 //! supervisor; it runs with the guest's authority. No thread-local storage, no vector registers, no relocations.
 
 #![no_std]
@@ -125,26 +125,20 @@ unsafe extern "C" fn _start() -> ! {
 #[unsafe(link_section = ".interruptible")]
 static INTERRUPTIBLE_BITS: [u64; 8] = interruptible_set();
 
-// The kernel jumps from a thunk to here: edi = signal, rsi = siginfo, rdx = ucontext, r11 = the program's handler.
-// Offsets in the ucontext: rsi 112, rax 144, rcx 152, rip 168.
+// A handler returns to here, in place of libc's own restorer: rsp points to the ucontext. Every register is free, because
+// rt_sigreturn restores them all. Offsets in the ucontext: rsi 112, rax 144, rcx 152, rip 168.
 global_asm!(
-    ".pushsection .wrapper, \"ax\", @progbits",
+    ".pushsection .restorer, \"ax\", @progbits",
+    "mov rdx, rsp",
     "jmp 2f",
     ".balign 16, 0xcc",
+    "mov rdx, rsp",
     // Did `syscall` put its return address into rcx? Then this is a call that the kernel set up to be restarted.
     "mov rax, [rdx + 168]",
     "add rax, 2",
     "cmp rax, [rdx + 152]",
     "jne 9f",
-    // A fault of the program itself (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV sent by the kernel) interrupts no call.
-    "2: cmp edi, 11",
-    "ja 3f",
-    "mov eax, 0x9b0",
-    "bt eax, edi",
-    "jnc 3f",
-    "cmp dword ptr [rsi + 8], 0",
-    "jg 9f",
-    "3: mov rax, [rdx + 144]",
+    "2: mov rax, [rdx + 144]",
     "cmp rax, 512",
     "jae 9f",
     "bt qword ptr [{set}], rax",
@@ -207,18 +201,10 @@ global_asm!(
     "6: test r10b, 0x40",
     "jnz 9f",
     // fcntl(fd, F_GETFL) & O_NONBLOCK
-    "7: push rdi",
-    "push rsi",
-    "push rdx",
-    "push r11",
-    "mov rdi, [rdx + 104]",
+    "7: mov rdi, [rdx + 104]",
     "mov esi, 3",
     "mov eax, 72",
     "syscall",
-    "pop r11",
-    "pop rdx",
-    "pop rsi",
-    "pop rdi",
     "bt eax, 31",
     "jc 9f",
     "bt eax, 11",
@@ -229,8 +215,9 @@ global_asm!(
     "mov qword ptr [rdx + 144], -4",
     "add r10, 2",
     "mov [rdx + 168], r10",
-    "9: xor eax, eax",
-    "jmp r11",
+    "9: mov eax, 15",
+    "syscall",
+    "ud2",
     ".popsection",
     set = const INTERRUPTIBLE_SET,
 );

@@ -29,7 +29,7 @@ fn check_show(path: &Path, random: Option<[u64; 2]>) {
     let fds = native.lines().last().unwrap();
     let expected = format!(
         "arg show\narg \narg a b\nenv A=1\nenv B=2\nexecfn {}\nplatform x86_64\nuid 1234 secure 0\nphdr ok\nvdso ok\n\
-         data 42\nbrk ok\ncomm {comm}\ncmdline 10 ok\nauxv ok\nleft 0 -1 0\n{fds}\n",
+         data 42\nbrk ok\ncomm {comm}\ncmdline 10 ok\nauxv ok\nleft 0 -1\n{fds}\n",
         path.display()
     );
     assert_eq!(ended.stdout, expected);

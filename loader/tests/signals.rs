@@ -1,4 +1,4 @@
-//! The signal wrapper, natively: the resident page in a forked child, handlers installed through thunks.
+//! The signal restorer, natively: the resident page in a forked child, handlers that return to it.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,9 +7,7 @@ mod common;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use carrack_loader::stub::{
-    RESIDENT, SIGNAL_WRAPPER, SIGNAL_WRAPPER_LOOSE, THUNKS, encode_thunk, signal_wrapper,
-};
+use carrack_loader::stub::{RESIDENT, SIGNAL_RESTORER, SIGNAL_RESTORER_LOOSE, signal_restorer};
 use common::{in_child, map_resident};
 use libc::{c_int, c_void, siginfo_t};
 
@@ -40,21 +38,13 @@ extern "C" fn leave(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-fn install(signal: c_int, address: u64) {
-    // SAFETY: a handler as the kernel would be given one by the supervisor.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = address as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-        libc::sigaction(signal, &action, std::ptr::null_mut());
-    }
-}
-
-fn through_thunk(signal: c_int, handler: Handler, wrapper: u64) {
-    let code = encode_thunk(handler as *const () as u64, wrapper);
-    // SAFETY: the page of thunks is mapped writable by map_resident.
-    unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), THUNKS as *mut u8, code.len()) };
-    install(signal, THUNKS);
+/// rt_sigaction(2) itself: libc would set its own restorer.
+fn install(signal: c_int, handler: Handler, restorer: u64) {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let flags = (libc::SA_SIGINFO | libc::SA_RESTART) as u64 | SA_RESTORER;
+    let action = [handler as *const () as u64, flags, restorer, 0];
+    // SAFETY: a whole kernel_sigaction, as the kernel would be given one by the supervisor.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), 0, 8) };
 }
 
 fn alarm_in_ms(ms: i64) {
@@ -90,20 +80,26 @@ fn interrupted_read() -> i64 {
 #[test]
 fn a_native_call_is_interrupted_as_the_program_asked() {
     let stub = common::stub_fd();
-    for wrapper in [SIGNAL_WRAPPER_LOOSE, signal_wrapper()] {
+    for restorer in [SIGNAL_RESTORER_LOOSE, signal_restorer()] {
         in_child(|| {
             map_resident(stub.as_raw_fd());
-            through_thunk(libc::SIGALRM, count, wrapper);
+            install(libc::SIGALRM, count, restorer);
             i32::from(interrupted_read() != -i64::from(libc::EINTR) || HITS.load(Ordering::SeqCst) != 1)
         });
     }
 }
 
-/// The control: without the wrapper the kernel restarts.
+/// The control: without the restorer the kernel restarts.
 #[test]
-fn a_handler_with_sa_restart_needs_no_wrapper() {
+fn a_handler_with_sa_restart_needs_no_restorer() {
     in_child(|| {
-        install(libc::SIGALRM, feed as *const () as u64);
+        // SAFETY: a handler of the right type.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = feed as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+        }
         i32::from(interrupted_read() != 1 || HITS.load(Ordering::SeqCst) != 1)
     });
 }
@@ -118,10 +114,10 @@ fn other_calls_are_restarted() {
     let _ = std::fs::remove_file(&directory);
     // SAFETY: a C string.
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
-    for wrapper in [SIGNAL_WRAPPER_LOOSE, signal_wrapper()] {
+    for restorer in [SIGNAL_RESTORER_LOOSE, signal_restorer()] {
         in_child(|| {
             map_resident(stub.as_raw_fd());
-            through_thunk(libc::SIGALRM, count, wrapper);
+            install(libc::SIGALRM, count, restorer);
             // SAFETY: the child of the child opens the other end later, then ends.
             unsafe {
                 if libc::fork() == 0 {
@@ -144,7 +140,7 @@ fn a_fault_reaches_its_handler() {
     let stub = common::stub_fd();
     in_child(|| {
         map_resident(stub.as_raw_fd());
-        through_thunk(libc::SIGSEGV, leave, signal_wrapper());
+        install(libc::SIGSEGV, leave, signal_restorer());
         // SAFETY: not at all, as is meant: the handler ends the child. rax = 0 looks like read, and rip cannot be
         // mistaken as the kernel says that the program itself is at fault.
         unsafe { std::arch::asm!("mov rax, [{0}]", in(reg) 16usize, out("rax") _) };
@@ -155,13 +151,13 @@ fn a_fault_reaches_its_handler() {
 /// A thread that computes and makes calls which never block must not see EINTR, wherever the signal hits it.
 #[test]
 fn calls_that_do_not_block_are_never_interrupted() {
-    if signal_wrapper() != SIGNAL_WRAPPER {
+    if signal_restorer() != SIGNAL_RESTORER {
         return;
     }
     let stub = common::stub_fd();
     in_child(|| {
         map_resident(stub.as_raw_fd());
-        through_thunk(libc::SIGALRM, count, SIGNAL_WRAPPER);
+        install(libc::SIGALRM, count, SIGNAL_RESTORER);
         let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
         let timer = libc::itimerval { it_interval: every, it_value: every };
         let mut bytes = [0u8; 16];

@@ -121,7 +121,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Writes through page protections (private copies of code pages): signal thunks, the stub's plan.
+    /// Writes through page protections (private copies of code pages): the stub's plan and stack.
     pub fn write_forced(&self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
         let mem = std::fs::OpenOptions::new()
             .write(true)

@@ -4,21 +4,21 @@
 //!
 //! A notified call can be interrupted before we have received it, and a handler without SA_RESTART would then make it
 //! return an EINTR that Linux never gives (stat, open, fork …). So the host always gets SA_RESTART; a handler that did not
-//! ask for it runs behind a *thunk* in the guest, which turns the restart of a native, interruptible call back into the
-//! EINTR that the guest asked for (see the resident page in `carrack-loader`). The structure in the guest's memory is
-//! changed in place and the call then runs natively: what the kernel reads again concerns the caller alone, so a race
-//! changes nothing but its own handlers.
+//! ask for it returns to a *restorer* of ours, which turns the restart of a native, interruptible call back into the EINTR
+//! that the guest asked for (see the resident page in `carrack-loader`). The structure in the guest's memory is changed in
+//! place and the call then runs natively: what the kernel reads again concerns the caller alone, so a race changes nothing
+//! but its own handlers.
 //!
-//! A query alone (no new action) is native: posix_spawn makes sixty of them for every child. Of a handler without SA_RESTART
-//! it shows the thunk's address; setting that again means the handler behind it.
+//! Queries are native: they show the guest's own handler and mask, and of our doing only two bits among the flags.
+//! Signals that report faults (SIGSEGV …) keep libc's restorer, by whose bytes unwinders know a signal's frame: exceptions
+//! are thrown out of such handlers.
 
-use super::{Call, OK, Outcome, SysResult, reissue};
+use super::{Call, OK, Outcome, SysResult};
 use crate::errno::{Errno, host};
 use crate::platform::fds;
 use crate::task::{Caps, Process, process};
 use crate::{bail, err};
 use bytemuck::{Pod, Zeroable};
-use carrack_loader::stub;
 use carrack_syscalls::arg::*;
 use rustix::fd::AsFd;
 use std::sync::Arc;
@@ -36,39 +36,30 @@ pub(crate) struct SigAction {
 /// `SIG_DFL`, `SIG_IGN`.
 const DEFAULT: u64 = 0;
 const IGNORE: u64 = 1;
+const RESTART: u64 = libc::SA_RESTART as u64;
+const SA_RESTORER: u64 = 0x0400_0000;
+/// SA_EXPOSE_TAGBITS, which means nothing on x86-64: marks a SA_RESTART that is ours, so that an action which was queried and
+/// is set again (as everybody does who saves and restores handlers) still interrupts.
+const MARK: u64 = 0x800;
 
-/// SA_RESETHAND.
-const RESETHAND: u64 = 0x8000_0000;
-const THUNK_SIZE: u64 = stub::THUNK_SIZE as u64;
-const MAX_THUNKS: usize = 128;
-
-/// Signal actions of a process as the guest set them, where the host's differ.
-#[derive(Debug, Clone, Default)]
+/// Signals of a process whose handlers did not ask for SA_RESTART, as bits (signal 1 is bit 0).
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Actions {
-    /// (signal, what the guest set): those whose handler runs behind a thunk.
-    wrapped: Vec<(i32, SigAction)>,
-    /// Handlers by thunk number.
-    thunks: Vec<u64>,
+    interrupting: u64,
 }
 
 impl Actions {
-    fn wrapped(&self, sig: i32) -> Option<SigAction> {
-        self.wrapped.iter().find(|(s, _)| *s == sig).map(|(_, a)| *a)
-    }
-
-    fn set(&mut self, sig: i32, action: Option<SigAction>) {
-        self.wrapped.retain(|(s, _)| *s != sig);
-        if let Some(a) = action {
-            self.wrapped.push((sig, a));
-        }
-    }
-
     /// Whether a handler without SA_RESTART is installed for `sig`.
-    pub(crate) fn interrupts(&self, sig: i32) -> bool {
-        self.wrapped(sig).is_some()
+    pub(crate) fn interrupts(self, sig: i32) -> bool {
+        (1..=64).contains(&sig) && self.interrupting & (1 << (sig - 1)) != 0
     }
 
-    /// execve: handlers are gone, and with the address space the thunks.
+    fn set(&mut self, sig: i32, interrupts: bool) {
+        let bit = 1u64 << (sig - 1);
+        self.interrupting = if interrupts { self.interrupting | bit } else { self.interrupting & !bit };
+    }
+
+    /// execve: handlers are gone.
     pub(crate) fn reset(&mut self) {
         *self = Actions::default();
     }
@@ -78,84 +69,35 @@ pub(crate) fn rt_sigaction(
     cx: &Call,
     sig: Signal,
     act: SigactionPtr,
-    old: SigactionPtr,
+    _old: SigactionPtr,
     size: Size,
 ) -> SysResult {
-    let (sig, act, old) = (sig.0, act.0, old.0);
+    let (sig, act) = (sig.0, act.0);
     if size.0 != 8 {
         bail!(EINVAL);
     }
-    let mut new: SigAction = cx.memory().read_obj(act.0)?;
+    let new: SigAction = cx.memory().read_obj(act.0)?;
     if !(1..=64).contains(&sig) || sig == libc::SIGKILL || sig == libc::SIGSTOP {
         bail!(EINVAL);
     }
     let process = &cx.task.process;
     process.settle();
-    let mut actions = process.actions.lock();
-    let mut was = actions.wrapped(sig);
-    if was.is_some_and(|a| a.flags & RESETHAND != 0) && !is_caught(cx.task.tgid, sig) {
-        // Delivery has reset it, which only the host saw.
-        actions.set(sig, None);
-        was = None;
-    }
-    // A thunk's address that the guest had from somewhere stands for the handler behind it.
-    if let Some(n) = thunk_number(new.handler)
-        && let Some(&handler) = actions.thunks.get(n)
-    {
-        new.handler = handler;
-        new.flags &= !(libc::SA_RESTART as u64);
-    }
-    let restarts = new.flags & libc::SA_RESTART as u64 != 0;
-    if matches!(new.handler, DEFAULT | IGNORE) || restarts {
-        actions.set(sig, None);
-    } else {
-        let thunk = thunk_for(cx, &mut actions, new.handler)?;
-        let changed = SigAction {
-            handler: thunk,
-            flags: new.flags | (libc::SA_RESTART | libc::SA_SIGINFO) as u64,
-            ..new
-        };
+    let asks_restart = new.flags & RESTART != 0 && new.flags & MARK == 0;
+    let interrupts = !matches!(new.handler, DEFAULT | IGNORE) && !asks_restart;
+    if interrupts {
+        let mut changed = SigAction { flags: new.flags | RESTART | MARK, ..new };
+        let is_fault =
+            matches!(sig, libc::SIGILL | libc::SIGTRAP | libc::SIGBUS | libc::SIGFPE | libc::SIGSEGV);
+        if !is_fault {
+            changed.flags |= SA_RESTORER;
+            changed.restorer = cx.kernel.signal_restorer;
+        }
         if cx.memory().write_obj(act.0, &changed).is_err() {
             cx.memory().write_forced(act.0, bytemuck::bytes_of(&changed))?;
         }
-        actions.set(sig, Some(new));
     }
-    drop(actions);
-    match was {
-        Some(a) if !old.is_null() => {
-            cx.memory().write_obj(old.0, &a)?;
-            let mut args = cx.args;
-            args[2] = 0;
-            reissue(cx, cx.nr, args)
-        }
-        _ => Ok(Outcome::Continue),
-    }
-}
-
-fn thunk_number(address: u64) -> Option<usize> {
-    let offset = address.checked_sub(stub::THUNKS)?;
-    (offset < MAX_THUNKS as u64 * THUNK_SIZE).then_some((offset / THUNK_SIZE) as usize)
-}
-
-/// The address of the thunk of `handler`, made in the guest when there is none yet.
-fn thunk_for(cx: &Call, actions: &mut Actions, handler: u64) -> Result<u64, Errno> {
-    let n = match actions.thunks.iter().position(|&h| h == handler) {
-        Some(n) => n,
-        None if actions.thunks.len() < MAX_THUNKS => {
-            actions.thunks.push(handler);
-            actions.thunks.len() - 1
-        }
-        None => {
-            // Full: reuse one that no signal has any more. More than 64 signals cannot be wrapped at once.
-            let used: Vec<u64> = actions.wrapped.iter().map(|(_, a)| a.handler).collect();
-            let n = actions.thunks.iter().position(|h| !used.contains(h)).ok_or(err!(ENOMEM))?;
-            actions.thunks[n] = handler;
-            n
-        }
-    };
-    let address = stub::THUNKS + n as u64 * THUNK_SIZE;
-    cx.memory().write_forced(address, &stub::encode_thunk(handler, cx.kernel.signal_wrapper))?;
-    Ok(address)
+    process.actions.lock().set(sig, interrupts);
+    Ok(Outcome::Continue)
 }
 
 /// check_kill_permission(): same user, or CAP_KILL; SIGCONT within the session.

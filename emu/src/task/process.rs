@@ -198,7 +198,7 @@ impl Process {
     /// What a child has from its parent at fork, beside credentials and fs.
     pub(crate) fn inherit(&self, parent: &Process) {
         *self.exe.write() = parent.exe.read().clone();
-        *self.actions.lock() = parent.actions.lock().clone();
+        *self.actions.lock() = *parent.actions.lock();
         self.shares_files.store(parent.shares_files(), Ordering::Relaxed);
         self.personality.store(parent.personality.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dumpable.store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -193,15 +193,13 @@ fn write_plan(
     memory.write_all_at(&plan.finish(&stack, comm).encode().unwrap(), PLAN_BUFFER).unwrap();
 }
 
-/// Maps what a guest has for its whole life: the resident page and, writable here, the page of thunks.
+/// Maps what a guest has for its whole life: the resident page.
 pub fn map_resident(stub: i32) {
-    use carrack_loader::stub::{RESIDENT, THUNKS, THUNKS_SIZE};
+    use carrack_loader::stub::RESIDENT;
     let flags = libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE;
-    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-    // SAFETY: new mappings at places that are free.
+    // SAFETY: a new mapping at a place that is free.
     unsafe {
         libc::mmap(RESIDENT as *mut _, 4096, libc::PROT_READ | libc::PROT_EXEC, flags, stub, 0);
-        libc::mmap(THUNKS as *mut _, THUNKS_SIZE as usize, all, flags | libc::MAP_ANONYMOUS, -1, 0);
     }
 }
 
