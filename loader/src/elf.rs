@@ -15,7 +15,6 @@ const ET_DYN: u16 = 3;
 const EM_386: u16 = 3;
 const EM_486: u16 = 6;
 const EM_X86_64: u16 = 62;
-const ELFCLASS32: u8 = 1;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_GNU_STACK: u32 = 0x6474_e551;
@@ -180,7 +179,8 @@ where
         *to = *from;
     }
     let (e_type, e_machine) = (u16_at(&header, 16), u16_at(&header, 18));
-    if matches!(e_machine, EM_386 | EM_486) || (e_machine == EM_X86_64 && header[4] == ELFCLASS32) {
+    // As Linux, the class byte is not looked at: a file of the other class does not survive the checks below.
+    if matches!(e_machine, EM_386 | EM_486) {
         return Err(LoadError::ThirtyTwoBit);
     }
     let kind = match e_type {

@@ -96,10 +96,8 @@ fn headers_that_linux_refuses() {
 
 #[test]
 fn a_32_bit_program_is_told_so() {
-    for file in [with(18, &[3, 0]), with(4, &[1])] {
-        let error = refused(&file, ENOEXEC);
-        assert!(error.to_string().contains("32-bit"));
-    }
+    let error = refused(&with(18, &[3, 0]), ENOEXEC);
+    assert!(error.to_string().contains("32-bit"));
 }
 
 #[test]
