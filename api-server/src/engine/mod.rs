@@ -13,9 +13,13 @@
 //! - Nothing here knows HTTP; nothing outside of `supervisor` speaks the control protocol's framing.
 //! - A container's `op` lock orders starts, ends and removals. It is never held while waiting for an init to end.
 
+mod adopt;
+pub mod attach;
+pub mod capabilities;
 pub mod clock;
 pub mod commit;
 pub mod create;
+mod drive;
 pub mod error;
 pub mod events;
 pub mod exec;
@@ -25,19 +29,26 @@ pub mod health;
 pub mod images;
 pub mod life;
 pub mod logs;
+pub mod merge;
 pub mod mounts;
 pub mod names;
 pub mod networks;
 pub mod record;
+mod remove;
 pub mod run;
 pub mod signals;
 pub mod spec;
+mod start;
+mod start_error;
 pub mod stats;
+mod stop;
 pub mod store;
 pub mod supervisor;
 pub mod update;
+pub mod validate;
 pub mod view;
 pub mod volumes;
+pub mod wait;
 pub mod wire;
 
 use error::{Error, Result};

@@ -2,8 +2,9 @@
 //! /etc/resolv.conf and /.dockerenv.
 
 use super::Engine;
-use super::create::{capability_name, environment};
+use super::capabilities::capability_name;
 use super::error::{Error, Result};
+use super::merge::environment;
 use super::mounts::parse_size;
 use super::names;
 use super::record::{Container, Kind, MountPoint, Record};

@@ -51,7 +51,7 @@ impl Engine {
             }
         }
         let view: HostView = wire::view(&host)?;
-        super::create::validate_host(&view, &mut Vec::new())?;
+        super::validate::validate_host(&view, &mut Vec::new())?;
         self.change(c, |r| r.host = host);
         Ok(warnings)
     }

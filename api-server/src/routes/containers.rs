@@ -9,7 +9,7 @@ use crate::engine::create::CreateRequest;
 use crate::engine::error::{Error, Result};
 use crate::engine::filters::Filters;
 use crate::engine::record::Container;
-use crate::engine::run::Condition;
+use crate::engine::wait::Condition;
 use crate::engine::{Engine, life, logs, signals, stats};
 use crate::version;
 use axum::body::Body;

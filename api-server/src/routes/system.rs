@@ -69,6 +69,11 @@ fn operating_system() -> (String, String) {
     (value("PRETTY_NAME"), value("VERSION_ID"))
 }
 
+/// Whether the host routes between its networks, ip_forward of ip(7).
+fn forwards_ipv4() -> bool {
+    std::fs::read("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim_ascii() == b"1")
+}
+
 fn swarm() -> Value {
     json!({
         "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
@@ -105,8 +110,8 @@ async fn info(call: Call) -> Result<Response<Body>> {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
             "Log": ["json-file", "local", "none"],
         },
-        "MemoryLimit": true, "SwapLimit": false, "CpuCfsPeriod": true, "CpuCfsQuota": true, "CPUShares": false,
-        "CPUSet": false, "PidsLimit": true, "OomKillDisable": false, "IPv4Forwarding": true,
+        "MemoryLimit": true, "SwapLimit": false, "CpuCfsPeriod": false, "CpuCfsQuota": false, "CPUShares": false,
+        "CPUSet": false, "PidsLimit": true, "OomKillDisable": false, "IPv4Forwarding": forwards_ipv4(),
         "Debug": false, "NFd": descriptors, "NGoroutines": 0, "NEventsListener": engine.events.listeners(),
         "SystemTime": clock::rfc3339(clock::now()),
         "LoggingDriver": "json-file", "CgroupDriver": "none", "CgroupVersion": "2",

@@ -265,7 +265,7 @@ mod any_text {
             let host = wire::host_of(body.as_object().unwrap());
             if let Ok(view) = wire::view::<HostView>(&host) {
                 let _ = mounts::wanted(&view, &BTreeMap::from([(a.clone(), Value::Null)]), &[]);
-                let _ = crate::engine::create::validate_host(&view, &mut Vec::new());
+                let _ = crate::engine::validate::validate_host(&view, &mut Vec::new());
             }
         }
     }
