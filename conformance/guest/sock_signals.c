@@ -108,6 +108,20 @@ int main(void) {
         int r = calls[i].f();
         printf("%s: %d %s, %d\n", calls[i].name, r, en(errno), hits);
     }
+    // What was sent before the signal counts.
+    for (int how = 0; how < 3; how++) {
+        int f[2];
+        socketpair(AF_UNIX, SOCK_STREAM, 0, f);
+        struct iovec v = {big, sizeof big};
+        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+        hits = 0;
+        after_ms(50);
+        ssize_t n = how == 0 ? sendmsg(f[0], &m, 0) : how == 1 ? sendto(f[0], big, sizeof big, 0, NULL, 0) : write(f[0], big, sizeof big);
+        printf("in part: %s, %d\n", n > 0 && n < (ssize_t)sizeof big ? "yes" : "no", hits);
+        handler(how == 0 ? SA_RESTART : 0);
+        close(f[0]);
+        close(f[1]);
+    }
     // A connection on its way that is interrupted goes on by itself.
     int full_in = MUST(socket(AF_INET, SOCK_STREAM, 0)), k;
     socklen_t len = sizeof in;

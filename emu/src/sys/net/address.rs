@@ -101,6 +101,11 @@ impl Destination {
         Destination { addr, is_path: false }
     }
 
+    /// Whether somebody of this container may be there. A socket of the host's has no use for what we tell by names.
+    pub(super) fn is_inside(&self, net: &NetState) -> bool {
+        !self.is_path || outside_name(self.addr.bytes()).is_some_and(|outside| net.get(outside).is_some())
+    }
+
     /// The guest's errno for one of the host's.
     pub(super) fn error(&self, e: rustix::io::Errno) -> Errno {
         if self.is_path && matches!(e, rustix::io::Errno::NOENT | rustix::io::Errno::ACCESS) {
@@ -193,6 +198,23 @@ mod tests {
         assert_eq!(unix_name(&un(b"\0")).unwrap(), UnixName::Abstract(b"\0"));
         for bad in [&un(b"")[..], &un(&[b'x'; 109]), b"", b"\x02\0abc", b"\x01"] {
             assert!(unix_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_an_address_or_are_refused() {
+        let mut state = 1u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for _ in 0..20_000 {
+            let len = usize::from(random()) % (MAX_ADDR + 1);
+            let mut addr: Vec<u8> = (0..len).map(|_| random() % 4).collect();
+            if let Some(family) = addr.first_chunk_mut::<2>() {
+                *family = [random() % 12, 0];
+            }
+            let _ = (unix_name(&addr), outside_name(&addr), loopback::inside(addr.clone()));
         }
     }
 

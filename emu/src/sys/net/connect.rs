@@ -25,7 +25,7 @@ pub(crate) fn connect(cx: &Call, fd: Fd, addr: SockaddrPtr, len: Int) -> SysResu
     if !cx.door.still_there() {
         bail!(EINTR);
     }
-    if kind.is_connected_unix() {
+    if kind.is_connected_unix() && to.is_inside(&cx.kernel.net) {
         introduce(cx, &socket)?;
     }
     let connect = || sockets::connect(socket.as_fd(), &to.addr);

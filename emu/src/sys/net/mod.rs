@@ -53,7 +53,7 @@ pub(crate) fn socket(cx: &Call, domain: Domain, ty: SockType, protocol: Int) -> 
     const SOCK_MAX: i32 = 11;
     const AF_MAX: i32 = 46;
     const SOCK_PACKET: i32 = 10;
-    let (domain, ty) = (domain.0 as i32, ty.0 as i32);
+    let (domain, ty) = (domain.0, ty.0);
     if ty & !0xf & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
         bail!(EINVAL);
     }

@@ -269,6 +269,19 @@ mod tests {
         for bad in [&[][..], &[1; 3], &[255; 64], &[0; 64], &request(RTM_GETLINK, 0, &[])[..15]] {
             assert_eq!(answers(bad, 1), Vec::<Vec<u8>>::new());
         }
+        let mut state = 7u32;
+        for n in 0..20_000usize {
+            let mut bytes: Vec<u8> = (0..n % 96)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 24) as u8 % 32
+                })
+                .collect();
+            if let Some(len) = bytes.get_mut(1..4) {
+                len.fill(0);
+            }
+            answers(&bytes, 1);
+        }
         let two = [request(RTM_GETROUTE, NLM_F_DUMP, &[]), request(RTM_GETROUTE, NLM_F_DUMP, &[2])].concat();
         assert_eq!(answers(&two, 1).len(), 2);
     }
