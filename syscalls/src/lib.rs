@@ -4,7 +4,6 @@
 //! - [`with_syscall_table!`] hands the rows as tokens to a macro of the caller's; [`TABLE`] has them as values.
 //! - [`arg`] types the argument words; [`values`] names the sets of values that predicates test.
 //! - [`bpf`] compiles the table to the filter that decides which calls the supervisor sees.
-//! - [`interrupt`] names the native calls that a signal may cut short.
 //! - [`decode`] prints a call as strace(1) does; [`doc`] writes the page of the book that lists the calls.
 //!
 //! Not here: what any call does. That is the emulation's.
@@ -16,7 +15,6 @@ pub mod bpf;
 pub mod decode;
 pub mod doc;
 pub mod errno;
-pub mod interrupt;
 pub mod names;
 pub mod values;
 

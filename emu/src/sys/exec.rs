@@ -214,7 +214,12 @@ fn failed(cx: &Call, tracee: &mut Tracee, fd: i32, before: &Regs, now: &Regs, ma
 pub(crate) fn private(cx: &Call) -> SysResult {
     if cx.args[0] == stub::PLAN_FAILED {
         // The stub says so and exits; a guest that says so learns nothing.
-        tracing::info!(tid = cx.tid(), index = cx.args[1], result = cx.args[2] as i64, "a plan's operation failed");
+        tracing::info!(
+            tid = cx.tid(),
+            index = cx.args[1],
+            result = cx.args[2] as i64,
+            "a plan's operation failed"
+        );
     }
     if cx.args[0] != stub::REQUEST_PLAN {
         bail!(ENOSYS);

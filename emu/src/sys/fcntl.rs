@@ -20,7 +20,7 @@ const F_OWNER_PGRP: i32 = 2;
 
 pub(crate) fn fcntl(cx: &Call, fd: Fd, cmd: FcntlCmd, arg: Ulong) -> SysResult {
     fds::host_name(cx.tid(), fd.0)?;
-    match cmd.0 as u32 {
+    match cmd.0 {
         F_SETOWN => set_owner(cx, fd, arg.0 as i32),
         F_GETOWN => value(i64::from(get_owner(cx, fd)?)),
         F_SETOWN_EX => {

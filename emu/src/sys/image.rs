@@ -35,13 +35,16 @@ pub(crate) struct Prepared {
     is_doomed: bool,
 }
 
+/// An argument vector or an environment, without the NULs.
+pub(crate) type Strings = Vec<Vec<u8>>;
+
 /// MAX_ARG_STRLEN: one string with its NUL.
 const MAX_STRING: usize = 128 << 10;
 /// No vector is read further than this, whatever the stack limit says (Linux: 6 MiB, pointers included).
 const MAX_TOTAL: usize = 6 << 20;
 
 /// Copies argv and envp.
-pub(crate) fn read_vectors(cx: &Call, argv: u64, envp: u64) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), Errno> {
+pub(crate) fn read_vectors(cx: &Call, argv: u64, envp: u64) -> Result<(Strings, Strings), Errno> {
     let mut budget = MAX_TOTAL;
     let argv = read_vector(cx, argv, &mut budget)?;
     let envp = read_vector(cx, envp, &mut budget)?;

@@ -15,7 +15,7 @@ const PR_GET_MDWE: i32 = 66;
 const KEEP_CAPS: u32 = 1 << 4;
 
 pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong, a5: Ulong) -> SysResult {
-    let (op, a2, a3, a4, a5) = (option.0 as i32, a2.0, a3.0, a4.0, a5.0);
+    let (op, a2, a3, a4, a5) = (option.0, a2.0, a3.0, a4.0, a5.0);
     let cred = cx.cred();
     let change = |f: &dyn Fn(&mut Cred)| {
         let mut new = (*cred).clone();

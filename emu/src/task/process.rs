@@ -32,8 +32,11 @@ pub struct Process {
     exec_in_progress: AtomicBool,
     shares_files: AtomicBool,
     pub(crate) sweeps: AtomicU32,
-    kept: Mutex<Option<(Arc<Cred>, Arc<RwLock<FsStruct>>)>>,
+    kept: Mutex<Option<Inherited>>,
 }
+
+/// What a child has from its parent: credentials, and cwd, root and umask.
+type Inherited = (Arc<Cred>, Arc<RwLock<FsStruct>>);
 
 /// Children that were forked and not yet met.
 #[derive(Debug, Default)]
@@ -209,7 +212,7 @@ impl Process {
         *self.kept.lock() = Some((cred, fs));
     }
 
-    pub(crate) fn last_state(&self) -> Option<(Arc<Cred>, Arc<RwLock<FsStruct>>)> {
+    pub(crate) fn last_state(&self) -> Option<Inherited> {
         self.kept.lock().clone()
     }
 }

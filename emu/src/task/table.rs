@@ -8,8 +8,8 @@
 //! least privileged, and when there is none, the child is killed.
 
 use super::process::Process;
-use crate::platform::handover::Handed;
 use super::{Cred, FsStruct};
+use crate::platform::handover::Handed;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -149,7 +149,9 @@ impl Ids {
             Parsed::Placeholder(sb, ino) => {
                 self.placeholders.inode(sb, ino).or_else(|| self.superblock(sb)?.inode(ino))
             }
-            Parsed::Host(HostName::Path(pts)) if pts.starts_with(b"/dev/pts/") && is_dev_tty(kernel, tid, fd) => {
+            Parsed::Host(HostName::Path(pts))
+                if pts.starts_with(b"/dev/pts/") && is_dev_tty(kernel, tid, fd) =>
+            {
                 self.ask(&HostName::Path(b"/dev/tty"))
             }
             Parsed::Host(host) => self.ask(&host),

@@ -287,7 +287,14 @@ pub trait Inode: Send + Sync + Any + std::fmt::Debug {
     }
 
     /// EEXIST when the name is there. `mode` is permission bits after umask.
-    fn create(&self, _name: &[u8], _kind: CreateKind, _mode: u32, _uid: u32, _gid: u32) -> Result<InodeRef, Errno> {
+    fn create(
+        &self,
+        _name: &[u8],
+        _kind: CreateKind,
+        _mode: u32,
+        _uid: u32,
+        _gid: u32,
+    ) -> Result<InodeRef, Errno> {
         bail!(EPERM)
     }
 
@@ -316,7 +323,13 @@ pub trait Inode: Send + Sync + Any + std::fmt::Debug {
 
     /// Moves `name` to `new_name` in `new_dir` (same superblock). The file system checks what needs its lock: existence,
     /// kinds (EISDIR, ENOTDIR), ENOTEMPTY, a directory moved below itself (EINVAL).
-    fn rename(&self, _name: &[u8], _new_dir: &InodeRef, _new_name: &[u8], _flags: RenameFlags) -> Result<(), Errno> {
+    fn rename(
+        &self,
+        _name: &[u8],
+        _new_dir: &InodeRef,
+        _new_name: &[u8],
+        _flags: RenameFlags,
+    ) -> Result<(), Errno> {
         bail!(EPERM)
     }
 

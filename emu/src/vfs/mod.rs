@@ -23,9 +23,8 @@ pub mod walk;
 pub(crate) mod testing;
 
 pub use inode::{
-    Attr, CreateKind, DirEntry, HostName, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, RenameFlags, SbId, SetAttr, SetTime, StatFs,
-    SuperBlock, Timespec, XattrFlags, same_inode,
+    Attr, CreateKind, DirEntry, HostName, Ino, Inode, InodeRef, Kind, OpenRequest, Opened, RenameFlags, SbId,
+    SetAttr, SetTime, StatFs, SuperBlock, Timespec, XattrFlags, same_inode,
 };
 pub use mount::{Mount, MountFlags, MountNs, MountRef, Path};
 pub use walk::{DPath, Last, Lookup, LookupFlags, Parent, d_path};
-
