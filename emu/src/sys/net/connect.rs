@@ -2,7 +2,7 @@
 
 use super::address::{self, SUN_PATH_AT, destination, family, outside_name};
 use super::credentials::{self, Ucred};
-use super::{Call, SysResult, blocking, netlink_port, socket_of};
+use super::{Call, SysResult, blocking, netlink_port};
 use crate::errno::{Errno, host};
 use crate::platform::sockets::{self, HostAddr, SocketKind};
 use crate::sys::OK;
@@ -11,8 +11,10 @@ use carrack_syscalls::arg::*;
 use rustix::fd::{AsFd, OwnedFd};
 
 pub(crate) fn connect(cx: &Call, fd: Fd, addr: SockaddrPtr, len: Int) -> SysResult {
-    let (socket, kind) = socket_of(cx, fd)?;
+    let socket = cx.duplicate_fd(fd.0)?;
+    // The address comes before the question whether this is a socket at all, here alone.
     let addr = address::read(cx, addr.0, len.0)?;
+    let kind = sockets::kind(socket.as_fd()).map_err(host)?;
     if netlink_port(cx, &socket).is_some() {
         return OK;
     }
