@@ -198,6 +198,15 @@ fn file_size(fd: &OwnedFd) -> Result<u64, Errno> {
     Ok(rustix::fs::fstat(fd).map_err(|_| err!(EIO))?.st_size as u64)
 }
 
+/// Whether the rest of a page would have to be zeroed that the file does not reach: Linux's clear_user() fails there, and the
+/// program ends by SIGSEGV before it starts.
+fn zeroes_past_end(image: &ElfImage, size: u64) -> bool {
+    image.segments.iter().any(|s| {
+        let end = s.offset.saturating_add(s.filesz);
+        s.memsz > s.filesz && end % 4096 != 0 && end / 4096 * 4096 >= size
+    })
+}
+
 fn load_errno(e: carrack_loader::LoadError) -> Errno {
     tracing::debug!(error = %e, "not loaded");
     Errno::new(e.errno())
@@ -219,7 +228,9 @@ pub(crate) fn prepare(
         let fd = open_program(&program, &old)?;
         let head = read_at(&fd, 0, HEAD).ok_or(err!(EIO))?;
         let Some(line) = parse_script(&head).map_err(load_errno)? else {
-            match parse_elf_with(&head, file_size(&fd)?, |at, len| read_at(&fd, at, len)) {
+            let size = file_size(&fd)?;
+            match parse_elf_with(&head, size, |at, len| read_at(&fd, at, len)) {
+                Ok(image) if zeroes_past_end(&image, size) => break (fd, None),
                 Ok(image) => break (fd, Some(image)),
                 Err(e) if e.is_fatal_on_linux() => break (fd, None),
                 Err(e) => return Err(load_errno(e)),

@@ -6,8 +6,9 @@ use crate::vfs::{Ino, Kind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Fewer orphans than this are not worth looking through.
-pub(crate) const SWEEP_MIN: usize = 64;
+/// How many orphans there must be for a look. One: what was removed and is not open gives its space back at once. While some
+/// are held open, the next look is at twice their number.
+pub(crate) const SWEEP_MIN: usize = 1;
 
 /// Who may have an inode open, and how to find out.
 #[derive(Clone, Copy)]

@@ -68,20 +68,16 @@ fn source(cx: &Call, socket: &OwnedFd, name: Vec<u8>) -> Vec<u8> {
 }
 
 /// Whether a message for `header` can be received natively.
-fn is_native(cx: &Call, socket: &OwnedFd, kind: SocketKind, header: &Msghdr) -> bool {
+fn is_native(cx: &Call, kind: SocketKind, header: &Msghdr) -> bool {
     if !is_translated(cx, kind) {
         return true;
     }
     if header.name != 0 {
         return false;
     }
-    if !kind.is_unix() || !cx.kernel.net.passes_credentials() {
-        return true;
-    }
-    // Without room for control messages nothing is told. With it, there may be credentials, or the mark of a sender that
-    // has to be taken out.
-    header.controllen == 0
-        && sockets::int_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED) == Ok(0)
+    // There may be credentials, or the mark of a sender that has to be taken out (without room for it the kernel would say
+    // MSG_CTRUNC).
+    !kind.is_unix() || !cx.kernel.net.passes_credentials()
 }
 
 pub(crate) fn recvmsg(cx: &Call, fd: Fd, msg: MsghdrPtr, flags: MsgFlags) -> SysResult {
@@ -90,7 +86,7 @@ pub(crate) fn recvmsg(cx: &Call, fd: Fd, msg: MsghdrPtr, flags: MsgFlags) -> Sys
     }
     let (socket, kind) = socket_of(cx, fd)?;
     let header: Msghdr = cx.memory().read_obj(msg.0.0)?;
-    if is_native(cx, &socket, kind, &header) {
+    if is_native(cx, kind, &header) {
         return Ok(Outcome::Continue);
     }
     value(receive_into(cx, &socket, msg.0.0, header, flags.0 as i32)?)
@@ -236,7 +232,7 @@ pub(crate) fn recvmmsg(
             Err(_) => break,
         }
     }
-    if headers.iter().all(|(_, header)| is_native(cx, &socket, kind, header)) {
+    if headers.iter().all(|(_, header)| is_native(cx, kind, header)) {
         return Ok(Outcome::Continue);
     }
     let mut flags = flags.0 as i32;
