@@ -71,7 +71,7 @@ impl Kernel {
     /// Starts a process: init, or one that `exec` adds. Returns when its first program has been loaded.
     pub fn launch(self: &Arc<Self>, what: Launch) -> Result<Launched, LaunchError> {
         let host = |e: io::Error| LaunchError::Host(e.to_string());
-        let embryo = launch::fork(&what, &self.filter, None)?;
+        let embryo = launch::fork(&what, &self.filter)?;
         let fs = FsStruct { cwd: what.cwd, root: what.root, umask: what.umask };
         if self.tasks.insert_first(embryo.pid, what.cred, fs, what.is_init).is_none() {
             return Err(LaunchError::Host("the new process ended at once".into()));

@@ -69,7 +69,7 @@ pub(crate) struct Embryo {
 }
 
 /// Which step of the child failed, as it reports it.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 7] = [
     "exec",
     "seccomp (user notification)",
     "no_new_privs",
@@ -77,7 +77,6 @@ const STEPS: [&str; 8] = [
     "the standard streams",
     "the controlling terminal",
     "a resource limit",
-    "Landlock",
 ];
 
 /// What the child needs, laid out before the fork.
@@ -90,7 +89,6 @@ struct Plan<'a> {
     ctty: bool,
     is_init: bool,
     rlimits: Vec<(i32, libc::rlimit)>,
-    landlock: Option<RawFd>,
     listener_out: RawFd,
     go: RawFd,
     report: RawFd,
@@ -106,11 +104,7 @@ fn strings(of: &[Vec<u8>]) -> Result<Vec<CString>, LaunchError> {
 }
 
 /// Forks a task under `filter`. It waits before its exec until [`Embryo::go`].
-pub(crate) fn fork(
-    launch: &Launch,
-    filter: &[SockFilter],
-    landlock: Option<&OwnedFd>,
-) -> Result<Embryo, LaunchError> {
+pub(crate) fn fork(launch: &Launch, filter: &[SockFilter]) -> Result<Embryo, LaunchError> {
     let host = |what: &str, e: &dyn std::fmt::Display| LaunchError::Host(format!("{what}: {e}"));
     let program = CString::new(launch.program.as_slice())
         .map_err(|_| LaunchError::NotFound(libc::EINVAL, "the program's path has a NUL in it".into()))?;
@@ -133,7 +127,6 @@ pub(crate) fn fork(
             .iter()
             .map(|&(which, soft, hard)| (which, libc::rlimit { rlim_cur: soft, rlim_max: hard }))
             .collect(),
-        landlock: landlock.map(|f| f.as_raw_fd()),
         listener_out: listener_out.as_raw_fd(),
         go: go_in.as_raw_fd(),
         report: report_out.as_raw_fd(),
@@ -261,9 +254,6 @@ fn child(plan: &Plan<'_>) -> ! {
         check(plan.listener_out, 5, r);
     }
     check(plan.listener_out, 2, raw(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0]));
-    if let Some(ruleset) = plan.landlock {
-        check(plan.listener_out, 7, raw(libc::SYS_landlock_restrict_self, [ruleset as usize, 0, 0, 0, 0]));
-    }
     let prog = SockFprog { len: plan.filter.len() as u16, filter: plan.filter.as_ptr() };
     let install =
         |flags: libc::c_ulong| raw(libc::SYS_seccomp, [1, flags as usize, &raw const prog as usize, 0, 0]);

@@ -170,6 +170,8 @@ fn unlink_at(cx: &Call, dirfd: DirFd, path: PathPtr) -> SysResult {
     parent.dir.inode.unlink(&parent.name)?;
     cx.kernel.ids.mirrors.self_attributes(&victim);
     cx.kernel.ids.mirrors.removed(&parent.dir.inode, &parent.name);
+    drop(victim);
+    parent.dir.inode.sb().reclaim();
     OK
 }
 
@@ -242,6 +244,7 @@ pub(crate) fn renameat2(
         cx.kernel.ids.mirrors.forget(gone.sb_id(), gone.ino());
         cx.kernel.ids.placeholders.removed(gone.sb_id(), gone.ino());
     }
+    old.dir.inode.sb().reclaim();
     OK
 }
 

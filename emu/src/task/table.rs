@@ -47,6 +47,9 @@ pub struct TaskTable {
     init: AtomicI32,
     /// Adoptions since the dead were last swept out.
     adopted: AtomicUsize,
+    /// Held while a task is taken in: a parent that settles and the child's own first call must not both do it, or two
+    /// workers would hold different objects for one thread.
+    adopting: Mutex<()>,
 }
 
 /// Dead processes are looked for after this many adoptions: fewer than any host needs to reuse a pid.
@@ -241,6 +244,11 @@ impl TaskTable {
 
     /// Takes in a thread that was not known. `parent`: who forked it, where that is known.
     pub(crate) fn adopt(self: &Arc<Self>, tid: i32, parent: Option<&Arc<Process>>) -> Option<Arc<Task>> {
+        let _guard = self.adopting.lock();
+        self.adopt_locked(tid, parent)
+    }
+
+    fn adopt_locked(self: &Arc<Self>, tid: i32, parent: Option<&Arc<Process>>) -> Option<Arc<Task>> {
         if let Some(task) = self.get(tid) {
             return Some(task);
         }
@@ -250,7 +258,7 @@ impl TaskTable {
         // A thread that is no leader has no pidfd (before PIDFD_THREAD): that tells them apart without reading status.
         let Some(process) = Process::open(tid, self, None) else {
             let tgid = super::process::tgid_of(tid)?;
-            let sibling = self.any_task_of(tgid).or_else(|| self.adopt(tgid, None))?;
+            let sibling = self.any_task_of(tgid).or_else(|| self.adopt_locked(tgid, None))?;
             let creator = sibling.process.take_forker_thread().and_then(|t| self.get(t)).unwrap_or(sibling);
             return Some(self.insert(Task::new(
                 tid,

@@ -230,6 +230,9 @@ pub trait SuperBlock: Send + Sync + Any + std::fmt::Debug {
     fn is_volatile(&self) -> bool {
         false
     }
+    /// Gives back what removed files took and nobody has open. Called after a name was removed and all handles that the
+    /// removal needed are dropped.
+    fn reclaim(&self) {}
     /// Make everything durable (sync(2)).
     fn sync(&self) -> Result<(), Errno> {
         Ok(())

@@ -193,6 +193,10 @@ impl<B: Backing> SuperBlock for Tree<B> {
         self.backing.source()
     }
 
+    fn reclaim(&self) {
+        self.sweep_if_due();
+    }
+
     fn options(&self) -> String {
         self.backing.options()
     }

@@ -150,7 +150,6 @@ impl<B: Backing> Tree<B> {
                 Touched { nodes: vec![ino, dir], names: vec![(dir, Name::from(name))], xattrs: vec![] };
             self.commit(&state, &touched)?;
         }
-        self.sweep_if_due();
         Ok(())
     }
 

@@ -30,7 +30,8 @@ fn holders(node: &Node) -> Holders {
 }
 
 impl<B: Backing> Tree<B> {
-    /// Forgets orphans when there are many. Called after names were removed, without the lock.
+    /// Forgets orphans when there are many. Called after names were removed, without the
+    /// lock, and when nobody holds a handle any more for the removal itself.
     pub(crate) fn sweep_if_due(&self) {
         if self.state.read().orphans.len() >= self.sweep_at.load(Ordering::Relaxed) {
             self.sweep();

@@ -53,7 +53,6 @@ impl<B: Backing> Tree<B> {
             };
             self.commit(&state, &touched)?;
         }
-        self.sweep_if_due();
         Ok(())
     }
 
