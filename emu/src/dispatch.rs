@@ -94,3 +94,18 @@ pub(crate) fn kill(tid: i32) {
 pub(crate) fn handler_of(nr: u32) -> Option<fn(&Call) -> SysResult> {
     HANDLERS.get(nr as usize).copied().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use carrack_loader::stub::INTERRUPTIBLE;
+    use carrack_syscalls::{Disposition, row};
+
+    /// The resident page knows the interruptible calls by number alone; the table says which they are.
+    #[test]
+    fn interruptible_calls_are_calls_that_the_host_carries_out() {
+        for &nr in INTERRUPTIBLE {
+            let row = row(u32::from(nr)).unwrap_or_else(|| panic!("{nr} is no call"));
+            assert!(!matches!(row.disposition, Disposition::Absent | Disposition::Refused), "{}", row.name);
+        }
+    }
+}

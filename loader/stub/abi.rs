@@ -134,17 +134,11 @@ pub const INTERRUPTIBLE: &[u16] = &[
     45,  // recvfrom
     47,  // recvmsg
     61,  // wait4
-    65,  // semop
-    69,  // msgsnd
-    70,  // msgrcv
     72,  // fcntl
     73,  // flock
     128, // rt_sigtimedwait
     202, // futex
     208, // io_getevents
-    220, // semtimedop
-    242, // mq_timedsend
-    243, // mq_timedreceive
     247, // waitid
     275, // splice
     276, // tee

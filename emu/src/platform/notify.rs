@@ -291,10 +291,6 @@ impl Door for Notification {
     fn answer_interrupted(&self) -> Result<(), Errno> {
         Notification::answer_interrupted(self)
     }
-
-    fn answer_late(&self, result: SysResult) {
-        self.answer(result);
-    }
 }
 
 impl Drop for Notification {

@@ -26,8 +26,8 @@ pub(crate) enum Stop {
     Syscall,
     /// A signal is about to be delivered.
     Signal(i32),
-    /// execve succeeded; the thread id that called it.
-    Exec { former: i32 },
+    /// execve succeeded; the tracee has its thread group's id from now on.
+    Exec,
     /// It is dead.
     Gone,
 }
@@ -67,10 +67,8 @@ impl Tracee {
         }
         match (status >> 16, libc::WSTOPSIG(status)) {
             (libc::PTRACE_EVENT_EXEC, _) => {
-                let pid = Pid::from_raw(pid);
-                let former = ptrace::getevent(pid).unwrap_or(0) as i32;
-                self.tid = pid;
-                Stop::Exec { former }
+                self.tid = Pid::from_raw(pid);
+                Stop::Exec
             }
             (0, libc::SIGTRAP) => Stop::Trap,
             (0, sig) if sig == libc::SIGTRAP | 0x80 => Stop::Syscall,

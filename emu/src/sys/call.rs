@@ -40,8 +40,6 @@ pub trait Door: Send + Sync + std::fmt::Debug {
     fn replace_fd(&self, fd: &OwnedFd, at: i32, cloexec: bool) -> Result<(), Errno>;
     /// Ends the call with EINTR so that a ptrace stop that was asked for is reached; the stop decides what happens then.
     fn answer_interrupted(&self) -> Result<(), Errno>;
-    /// Answers from another thread, after the handler has returned [`Outcome::Answered`](super::Outcome::Answered).
-    fn answer_late(&self, result: super::SysResult);
 }
 
 impl Call {

@@ -143,7 +143,7 @@ fn host_exec(cx: &Call, tracee: &mut Tracee, fd: i32, args: [u64; 6]) -> Option<
     tracee.step(0).ok()?;
     loop {
         match tracee.wait() {
-            Stop::Exec { former } => return became_stub(cx, tracee, former, mask),
+            Stop::Exec => return became_stub(cx, tracee, mask),
             Stop::Gone => return None,
             Stop::Interrupt | Stop::Syscall => tracee.step(0).ok()?,
             Stop::Signal(sig) => tracee.step(sig).ok()?,
@@ -168,19 +168,18 @@ fn host_exec(cx: &Call, tracee: &mut Tracee, fd: i32, args: [u64; 6]) -> Option<
 }
 
 /// Step 5a.
-fn became_stub(cx: &Call, tracee: &mut Tracee, former: i32, mask: u64) -> Option<()> {
+fn became_stub(cx: &Call, tracee: &mut Tracee, mask: u64) -> Option<()> {
     let tgid = tracee.tid();
     if !cx.kernel.stub.is_running_in(tgid) {
         tracing::warn!(tgid, "exec of a foreign file was caught; the task is killed");
         crate::dispatch::kill(tgid);
         return None;
     }
-    let _ = former;
     let prepared = cx.kernel.execs.by_tid.lock().remove(&cx.tid())?;
     let process = &cx.task.process;
     process.actions.lock().reset();
     *process.exe.write() = prepared.exe.clone();
-    process.set_dumpable_after_exec(&prepared.cred, &cx.cred());
+    process.set_dumpable_after_exec(&prepared.cred);
     process.set_exec_in_progress(true);
     cx.kernel.tasks.exec(&cx.task, prepared.cred.clone());
     cx.kernel.execs.by_tid.lock().insert(tgid, prepared);

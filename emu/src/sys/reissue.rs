@@ -34,7 +34,7 @@ pub(crate) fn stopped_after_call(tracee: &mut Tracee) -> Option<Regs> {
             Stop::Gone => return None,
             // A fatal signal on its way; let it act.
             Stop::Signal(sig) => tracee.run_to_syscall(sig).ok()?,
-            Stop::Syscall | Stop::Exec { .. } => tracee.run_to_syscall(0).ok()?,
+            Stop::Syscall | Stop::Exec => tracee.run_to_syscall(0).ok()?,
         }
     }
 }

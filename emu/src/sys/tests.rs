@@ -35,7 +35,6 @@ impl Door for NoDoor {
     fn answer_interrupted(&self) -> Result<(), Errno> {
         Ok(())
     }
-    fn answer_late(&self, _result: SysResult) {}
 }
 
 /// One who makes system calls.

@@ -114,7 +114,7 @@ impl Process {
     }
 
     /// A program that gained privilege is not dumpable (would_dump(), begin_new_exec()).
-    pub(crate) fn set_dumpable_after_exec(&self, new: &Cred, _old: &Cred) {
+    pub(crate) fn set_dumpable_after_exec(&self, new: &Cred) {
         let same = new.euid == new.uid && new.egid == new.gid;
         self.dumpable.store(u32::from(same), Ordering::Relaxed);
     }

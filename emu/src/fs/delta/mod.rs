@@ -38,8 +38,9 @@ use std::time::{Duration, Instant};
 /// A container's root file system.
 pub type DeltaFs = Tree<DeltaBacking>;
 
-/// How long to wait for another process to close a writable layer.
-const LOCK_WAIT: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
+/// How long to wait for another process to close a writable layer. In tests: longer than a child that another test has just
+/// forked keeps its copy of the lock before it execs.
+const LOCK_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 
 /// How often what the journal has gathered is written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);

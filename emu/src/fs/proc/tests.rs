@@ -159,9 +159,15 @@ fn every_row_can_be_looked_up_and_found_by_number() {
             seen += 1;
             assert!(e.next > last, "positions ascend from 3");
             last = e.next;
-            let inode = dir.lookup(&e.name).unwrap();
+            let looked_up = dir.lookup(&e.name).and_then(|inode| Ok((inode.attr()?, inode)));
+            // Descriptors are this process's own: other tests, beside this one, close theirs.
+            let is_descriptor = dir.alias().is_some_and(|(_, name)| name == b"fd" || name == b"fdinfo");
+            if is_descriptor && looked_up.as_ref().is_err_and(|e| e.code() == libc::ENOENT) {
+                continue;
+            }
+            let (attr, inode) = looked_up.unwrap();
             assert_eq!((inode.ino(), inode.kind()), (e.ino, e.kind), "{}", String::from_utf8_lossy(&e.name));
-            assert_eq!(inode.attr().unwrap().mode & libc::S_IFMT, e.kind.mode_bits());
+            assert_eq!(attr.mode & libc::S_IFMT, e.kind.mode_bits());
             let again = c.fs.inode(e.ino).unwrap();
             assert_eq!((again.ino(), again.kind()), (e.ino, e.kind));
             let (up, name) = again.alias().unwrap();

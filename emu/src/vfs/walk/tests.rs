@@ -185,7 +185,13 @@ impl Twins {
         resolve.set(ResolveFlags::IN_ROOT, flags.contains(LookupFlags::IN_ROOT));
         resolve.set(ResolveFlags::BENEATH, flags.contains(LookupFlags::BENEATH));
         resolve.set(ResolveFlags::NO_SYMLINKS, flags.contains(LookupFlags::NO_SYMLINKS));
-        let fd = openat2(&dir, path, how, Mode::empty(), resolve).map_err(|e| e.raw_os_error())?;
+        // EAGAIN: something was renamed or mounted on the host meanwhile, and `..` could not be judged (openat2(2)).
+        let fd = loop {
+            match openat2(&dir, path, how, Mode::empty(), resolve) {
+                Err(rustix::io::Errno::AGAIN) => {}
+                other => break other.map_err(|e| e.raw_os_error())?,
+            }
+        };
         let name = rustix::fs::readlinkat(
             CWD,
             format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)),
