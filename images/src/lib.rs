@@ -26,5 +26,6 @@ mod testing;
 pub use error::{Error, ErrorKind};
 pub use index::{Body, DirEntry, FileKind, Index, InodeInfo, Timespec};
 pub use store::{
-    Hold, Image, ImageConfig, ImageId, ImportOptions, LoadedImage, Progress, Removed, RunConfig, Store, Usage,
+    Derivation, Hold, Image, ImageConfig, ImageId, ImportOptions, LoadedImage, Progress, Removed, RunConfig,
+    Store, Usage, apply_changes,
 };

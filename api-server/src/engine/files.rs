@@ -95,6 +95,11 @@ impl Engine {
         }
     }
 
+    /// What the container changed of its image, as a layer's archive.
+    pub async fn layer(&self, c: &Container) -> Result<Conversation> {
+        Ok(self.ask_files(c, &Ask::Layer).await?.1)
+    }
+
     /// A tar stream of everything.
     pub async fn export(&self, c: &Container) -> Result<Conversation> {
         if matches!(c.state(), State::Dead | State::Removing) {

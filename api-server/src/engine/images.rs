@@ -5,7 +5,7 @@ use super::error::{Error, Kind, Result};
 use super::names;
 use super::wire::Object;
 use carrack_images::reference::Reference;
-use carrack_images::{ErrorKind, ImageId, ImportOptions, Progress, Removed, Store};
+use carrack_images::{Derivation, ErrorKind, ImageId, ImportOptions, Progress, Removed, Store};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ pub struct Images {
 }
 
 /// A name or an id as the user wrote it, with the tag that Docker adds in its messages.
-fn with_tag(reference: &str) -> String {
+pub fn with_tag(reference: &str) -> String {
     match Reference::parse(reference) {
         Ok(r) => r.with_default_tag().familiar(),
         Err(_) => reference.to_string(),
@@ -232,6 +232,16 @@ impl Images {
     /// Makes an image of a file system archive; its id.
     pub fn import(&self, tar: impl Read, options: &ImportOptions) -> Result<String> {
         self.store.import(tar, options, &mut |_: Progress| {}).map(|id| id.to_string()).map_err(refused)
+    }
+
+    /// Makes an image of another (`base` empty: of nothing) and one more layer; its id.
+    pub fn derive(&self, base: &str, layer: Option<&mut dyn Read>, how: &Derivation) -> Result<String> {
+        let base = match base {
+            "" => None,
+            id => Some(ImageId::parse(id).ok_or_else(|| Error::not_found(format!("No such image: {id}")))?),
+        };
+        let made = self.store.derive(base.as_ref(), layer, how, &mut |_: Progress| {});
+        made.map(|id| id.to_string()).map_err(refused)
     }
 
     /// Writes the images as `docker save` does.

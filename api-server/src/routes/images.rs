@@ -355,7 +355,7 @@ impl std::io::Write for ChannelWriter {
 
 async fn commit(mut call: Call) -> Result<Response<Body>> {
     let c = call.engine.find(call.query.text("container"))?;
-    let given = call.object().await?.unwrap_or_default();
+    let config = call.object().await?;
     let q = &call.query;
     let reference = join(q.text("repo"), q.text("tag"));
     let request = CommitRequest {
@@ -363,7 +363,8 @@ async fn commit(mut call: Call) -> Result<Response<Body>> {
         comment: q.text("comment").to_string(),
         pause: q.flag_or("pause", true),
         changes: q.all("changes"),
-        config: given,
+        author: q.text("author").to_string(),
+        config,
     };
     let engine = call.engine.clone();
     let id = super::to_the_end(async move { engine.commit(&c, request).await }).await?;

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `Attach`, `ExecAttach` | to the client: output, in Docker's 8-byte frames when the target has no terminal, raw when it has; from the client: standard input, ended by `shutdown(SHUT_WR)` |
 //! | `Events` | one line of JSON ([`Event`]) per change of state, until either side closes |
-//! | `ArchiveGet`, `Export` | a tar stream, ended by close |
+//! | `ArchiveGet`, `Export`, `Layer` | a tar stream, ended by close |
 //! | `ArchivePut` | from the client: a tar stream ended by `shutdown(SHUT_WR)`; then one more [`Reply`] line |
 //!
 //! `Wait` and `ExecWait` delay their reply until the target has ended. Unknown fields are ignored, so that a newer client
@@ -98,6 +98,8 @@ pub enum Request {
     },
     /// The whole file system as a tar stream.
     Export,
+    /// What differs from the image, as the tar stream of a layer, with whiteouts.
+    Layer,
     /// Ends the supervisor, and init with it (SIGKILL).
     Shutdown,
 }

@@ -1,11 +1,11 @@
-//! Files out of the container: `docker cp` from it, `docker export`, `docker diff`.
+//! Files out of the container: `docker cp` from it, `docker export`, `docker commit`.
 //!
 //! Everything goes through the container's own mounts, never through host paths made of guest names.
 
 use super::Failure;
 use super::paths::{self, Follow, Found};
 use super::supervisor::Supervisor;
-use crate::control::{ErrorKind, PathStat};
+use crate::control::{ChangeKind, ErrorKind, PathStat};
 use crate::errno::Errno;
 use crate::vfs::{Attr, DirEntry, Ino, InodeRef, Kind, MountNs, Path, SbId};
 use std::collections::{HashMap, HashSet};
@@ -114,6 +114,73 @@ pub(super) fn whole(s: &Supervisor) -> Source<'_> {
         is_headless: true,
         crosses: HashSet::new(),
     }
+}
+
+/// What the container changed of its image, as the archive of a layer (OCI image specification, layer.md): what is gone
+/// is a whiteout, and a directory in the place of another one is opaque.
+pub(super) fn write_layer(s: &Supervisor, to: &mut impl Write) -> io::Result<()> {
+    let source = whole(s);
+    let mut out = io::BufWriter::with_capacity(64 << 10, to);
+    let mut links = HashMap::new();
+    for change in s.rootfs.differences() {
+        let name = change.path.strip_prefix(b"/").unwrap_or(&change.path);
+        let (dir, base) = match name.iter().rposition(|&b| b == b'/') {
+            Some(cut) => (&name[..=cut], &name[cut + 1..]),
+            None => (&b""[..], name),
+        };
+        if change.kind == ChangeKind::Deleted {
+            empty_file(&mut out, &[dir, b".wh.", base].concat())?;
+            continue;
+        }
+        // Without mounts: what is mounted there is no part of the image. What is gone since the list was made is left out.
+        let mut inode = source.top.inode.clone();
+        let found = name.split(|&b| b == b'/').all(|part| match inode.lookup(part) {
+            Ok(next) => {
+                inode = next;
+                true
+            }
+            Err(_) => false,
+        });
+        let Some(attr) = found.then(|| inode.attr().ok()).flatten() else { continue };
+        source.entry(&mut out, &inode, &attr, name, &mut links)?;
+        if change.is_opaque && attr.kind() == Kind::Directory {
+            empty_file(&mut out, &[name, b"/.wh..wh..opq"].concat())?;
+        }
+    }
+    out.write_all(&[0; 1024])?;
+    out.flush()
+}
+
+/// A mark of a layer: a file without content.
+fn empty_file(out: &mut impl Write, name: &[u8]) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    let mut pax = Vec::new();
+    put_name(&mut header.as_ustar_mut().map(|h| &mut h.name[..]), name, "path", &mut pax);
+    extended_header(out, &pax)?;
+    header.set_cksum();
+    out.write_all(header.as_bytes())
+}
+
+/// The records of an extended header before the entry that they are about; none: nothing.
+fn extended_header(out: &mut impl Write, pax: &[u8]) -> io::Result<()> {
+    if pax.is_empty() {
+        return Ok(());
+    }
+    let mut extended = Header::new_ustar();
+    extended.set_entry_type(EntryType::XHeader);
+    put_name(&mut extended.as_ustar_mut().map(|h| &mut h.name[..]), b"PaxHeaders.0/x", "", &mut Vec::new());
+    extended.set_size(pax.len() as u64);
+    extended.set_mode(0o644);
+    extended.set_cksum();
+    out.write_all(extended.as_bytes())?;
+    out.write_all(pax)?;
+    pad(out, pax.len() as u64)
 }
 
 impl Source<'_> {
@@ -227,22 +294,7 @@ impl Source<'_> {
         if let Ok(value) = inode.getxattr(b"security.capability") {
             pax_record(&mut pax, "SCHILY.xattr.security.capability", &value);
         }
-        if !pax.is_empty() {
-            let mut extended = Header::new_ustar();
-            extended.set_entry_type(EntryType::XHeader);
-            put_name(
-                &mut extended.as_ustar_mut().map(|h| &mut h.name[..]),
-                b"PaxHeaders.0/x",
-                "",
-                &mut Vec::new(),
-            );
-            extended.set_size(pax.len() as u64);
-            extended.set_mode(0o644);
-            extended.set_cksum();
-            out.write_all(extended.as_bytes())?;
-            out.write_all(&pax)?;
-            pad(out, pax.len() as u64)?;
-        }
+        extended_header(out, &pax)?;
         header.set_cksum();
         out.write_all(header.as_bytes())?;
         if let Some(body) = body {

@@ -4,7 +4,7 @@ use super::paths::{self, Follow, Found};
 use super::{Failure, Options, copy_up, exec, user};
 use crate::control::{Change, ChangeKind, ErrorKind, MountKind, MountSpec, NetworkMode, Spec};
 use crate::errno::Errno;
-use crate::fs::delta::DeltaFs;
+use crate::fs::delta::{DeltaFs, Difference};
 use crate::fs::dev::{Devices, dev_fs};
 use crate::fs::devpts::DevPts;
 use crate::fs::host::HostFs;
@@ -340,13 +340,20 @@ impl Rootfs {
 
     /// Paths that differ from the image.
     pub(super) fn changes(&self) -> Vec<Change> {
+        let text = |path: Vec<u8>| String::from_utf8_lossy(&path).into_owned();
+        self.differences().into_iter().map(|d| Change { path: text(d.path), kind: d.kind }).collect()
+    }
+
+    /// The same with the names as they are.
+    pub(super) fn differences(&self) -> Vec<Difference> {
         let mut changes = self.delta.changes();
-        changes.retain(|c| !(c.kind == ChangeKind::Added && SET_UP.contains(&c.path.as_str())));
+        let is_set_up = |path: &[u8]| SET_UP.iter().any(|s| s.as_bytes() == path);
+        changes.retain(|c| !(c.kind == ChangeKind::Added && is_set_up(&c.path)));
         // A directory that only changed because of those is none either.
-        let below: Vec<String> = changes.iter().map(|c| c.path.clone()).collect();
+        let below: Vec<Vec<u8>> = changes.iter().map(|c| c.path.clone()).collect();
         changes.retain(|c| {
-            let prefix = format!("{}/", c.path);
-            let is_etc = c.path == "/etc" && c.kind == ChangeKind::Modified;
+            let prefix = [c.path.as_slice(), b"/"].concat();
+            let is_etc = c.path == b"/etc" && c.kind == ChangeKind::Modified;
             !is_etc || below.iter().any(|p| p.starts_with(&prefix))
         });
         changes

@@ -166,6 +166,11 @@ fn handle_files(s: &Supervisor, request: Request, conn: &mut UnixStream) -> Resu
             finish_stream(source.write(conn));
             Ok(Done::Nothing)
         }
+        Request::Layer => {
+            say(conn, &Reply::Ok);
+            finish_stream(archive::write_layer(s, conn));
+            Ok(Done::Nothing)
+        }
         Request::ArchivePut { path, no_overwrite_dir_non_dir, copy_uid_gid } => {
             let target = archive_put::open(s, &path, no_overwrite_dir_non_dir, copy_uid_gid)?;
             say(conn, &Reply::Ok);

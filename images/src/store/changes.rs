@@ -8,9 +8,16 @@ use crate::Error;
 ///
 /// # Errors
 /// [`Error::InvalidChange`] with the instruction.
-pub(super) fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
+pub fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
+    // A command that was there before belonged to the old entrypoint.
+    let mut has_command = false;
     for change in changes {
         for line in logical_lines(change) {
+            let instruction = line.split_whitespace().next().unwrap_or_default();
+            has_command |= instruction.eq_ignore_ascii_case("CMD");
+            if instruction.eq_ignore_ascii_case("ENTRYPOINT") && !has_command {
+                config.remove("Cmd");
+            }
             one(config, &line)
                 .map_err(|why| Error::InvalidChange(format!("invalid change {line:?}: {why}")))?;
         }

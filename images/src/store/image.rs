@@ -64,6 +64,8 @@ pub struct Image {
     pub size: u64,
     /// When it was made, where its configuration says.
     pub created: Option<OffsetDateTime>,
+    /// The image that it was made of here; it may be gone.
+    pub parent: Option<ImageId>,
     /// The layers' digests (`sha256:…`), the lowest first.
     pub layers: Vec<String>,
     /// How it was made, oldest step first.

@@ -76,6 +76,7 @@ impl Store {
             layers: vec![layer.hex.clone()],
             tags: tag.into_iter().collect(),
             digests: Vec::new(),
+            parent: None,
         };
         self.commit(&staging, &mut bodies, &[layer], &[image])?;
         Ok(id)

@@ -422,6 +422,7 @@ impl Archive {
             layers,
             tags: image.tags,
             digests,
+            parent: None,
         })
     }
 }

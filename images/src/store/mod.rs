@@ -18,6 +18,7 @@
 //! `lock` is never held while a caller's stream is read or an index is built, nor while files are deleted.
 
 mod changes;
+mod derive;
 mod image;
 mod import;
 mod load;
@@ -38,6 +39,8 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::{Context, Error};
 use crate::index::Index;
 use crate::reference::{Reference, is_hex};
+pub use changes::apply as apply_changes;
+pub use derive::Derivation;
 pub use image::{History, Image, ImageConfig, ImageId, RunConfig};
 pub use import::ImportOptions;
 pub use load::LoadedImage;
@@ -263,6 +266,7 @@ impl Store {
             digests,
             size: entry.size,
             created: config.created,
+            parent: entry.parent.as_deref().and_then(ImageId::parse),
             layers: config.diff_ids.clone(),
             history: config.history.clone(),
             last_tagged: entry.last_tagged.as_deref().and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()),

@@ -46,6 +46,9 @@ pub(super) struct Entry {
     /// RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_tagged: Option<String>,
+    /// Hex digits of the image that it was made of here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<String>,
 }
 
 impl Default for Repository {

@@ -82,6 +82,8 @@ pub(super) struct NewImage {
     pub(super) layers: Vec<String>,
     pub(super) tags: Vec<Reference>,
     pub(super) digests: Vec<Reference>,
+    /// The image that it was made of here.
+    pub(super) parent: Option<ImageId>,
 }
 
 impl Store {
@@ -177,7 +179,8 @@ impl Store {
                 };
                 size = size.saturating_add(layer);
             }
-            entries.push((dir, Entry { size, layers: image.layers.clone(), last_tagged: None }));
+            let parent = image.parent.as_ref().map(|p| p.hex().to_owned());
+            entries.push((dir, Entry { size, layers: image.layers.clone(), last_tagged: None, parent }));
         }
         for layer in layers {
             let info = LayerInfo {

@@ -794,3 +794,47 @@ fn a_store_of_another_version_is_not_touched() {
         assert!(f.store.root().join("layers/0000").exists());
     }
 }
+
+#[test]
+fn a_derived_image_has_its_bases_layers_and_one_more() {
+    let f = fixture();
+    let base = f.import(&tar(&[dir("d"), file("d/old", "1"), file("gone", "2")]), "base:1").unwrap();
+    let layer = tar(&[dir("d"), file("d/new", "3"), file(".wh.gone", "")]);
+    let how = Derivation {
+        config: json!({"Cmd": ["x"]}).as_object().cloned().unwrap(),
+        created_by: "sh".into(),
+        comment: "a remark".into(),
+        author: "somebody".into(),
+        reference: Some("derived:1".into()),
+        created: None,
+    };
+    let id = f.store.derive(Some(&base), Some(&mut layer.as_slice()), &how, &mut |_| {}).unwrap();
+    let (image, below) = (f.store.resolve("derived:1").unwrap(), f.store.resolve("base:1").unwrap());
+    assert_eq!(image.id, id);
+    assert_eq!(image.layers.len(), 2);
+    assert_eq!(image.layers[0], below.layers[0]);
+    assert_eq!(image.parent.as_ref(), Some(&base));
+    assert_eq!(image.size, 3);
+    let last = image.history.last().unwrap();
+    assert_eq!((last.created_by.as_str(), last.empty_layer), ("sh", false));
+    assert_eq!((image.config.author.as_str(), image.history.len()), ("somebody", 2));
+    let index = f.index("derived:1");
+    assert!(try_at(&index, "gone").is_none());
+    assert_eq!((f.read(&index, "d/old"), f.read(&index, "d/new")), (b"1".to_vec(), b"3".to_vec()));
+
+    // No entry in the archive, or no archive: no layer, but a step of the history.
+    for empty in [Some(vec![0u8; 1024]), None] {
+        let mut stream = empty.as_deref();
+        let layer = stream.as_mut().map(|s| s as &mut dyn std::io::Read);
+        let how = Derivation { comment: format!("{}", empty.is_some()), ..Derivation::default() };
+        let id = f.store.derive(Some(&id), layer, &how, &mut |_| {}).unwrap();
+        let image = f.store.get(&id).unwrap();
+        assert_eq!((image.layers.len(), image.history.len()), (2, 3));
+        assert!(image.history[2].empty_layer);
+    }
+    // The base may go: what it shares stays.
+    f.store.remove("base:1", false, &unused).unwrap();
+    assert_eq!(f.read(&f.index("derived:1"), "d/old"), b"1");
+    let gone = f.store.derive(Some(&base), None, &Derivation::default(), &mut |_| {});
+    assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+}

@@ -1,15 +1,25 @@
-//! What a container has changed of its image: `docker diff`.
+//! What a container has changed of its image: `docker diff`, and the layer of a `docker commit`.
 
 use super::DeltaFs;
-use crate::control::{Change, ChangeKind};
+use crate::control::ChangeKind;
 use crate::fs::tree::lower::Lower;
 use crate::fs::tree::node::{Data, ROOT, State};
 use crate::vfs::Ino;
 use std::collections::HashSet;
 
+/// One path that is not as in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Absolute.
+    pub path: Vec<u8>,
+    pub kind: ChangeKind,
+    /// A directory that is another one than the image's: of what the image has below it nothing is there.
+    pub is_opaque: bool,
+}
+
 impl DeltaFs {
     /// Every path that was added, deleted or changed, sorted. A directory in which something changed is changed.
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<Difference> {
         let (state, lower) = self.view();
         let mut walk =
             Walk { lower, state: &state, interesting: interesting(&state, lower), out: Vec::new() };
@@ -22,16 +32,33 @@ impl DeltaFs {
 
 /// Inodes that changed and the directories above them.
 fn interesting(state: &State, lower: &dyn Lower) -> HashSet<Ino> {
-    let mut set = HashSet::new();
-    for (ino, node) in &state.nodes {
-        if node.meta.nlink == 0 {
-            continue;
-        }
-        let mut at = Some(*ino);
+    fn add(set: &mut HashSet<Ino>, state: &State, lower: &dyn Lower, ino: Ino) {
+        let mut at = Some(ino);
         while let Some(ino) = at
             && set.insert(ino)
         {
             at = state.alias_of(lower, ino).map(|(dir, _)| dir);
+        }
+    }
+    let mut set = HashSet::new();
+    let mut linked = HashSet::new();
+    for (ino, node) in &state.nodes {
+        if node.meta.nlink == 0 {
+            continue;
+        }
+        add(&mut set, state, lower, *ino);
+        let names = lower.inode(*ino).map_or(0, |i| i.nlink);
+        if names > 1 && node.dir().is_err() {
+            linked.insert(*ino);
+        }
+    }
+    // A changed file has changed under all the names that the image has for it; only one of them is known.
+    if !linked.is_empty() {
+        for dir in (1..=lower.max_ino()).filter(|d| lower.dir_len(*d) > 0) {
+            let mut names = (0..).map_while(|i| lower.dir_entry(dir, i));
+            if names.any(|(_, ino, _)| linked.contains(&ino)) {
+                add(&mut set, state, lower, dir);
+            }
         }
     }
     set
@@ -41,12 +68,12 @@ struct Walk<'a> {
     lower: &'a dyn Lower,
     state: &'a State,
     interesting: HashSet<Ino>,
-    out: Vec<Change>,
+    out: Vec<Difference>,
 }
 
 impl Walk<'_> {
     fn report(&mut self, path: &[u8], kind: ChangeKind) {
-        self.out.push(Change { path: String::from_utf8_lossy(path).into_owned(), kind });
+        self.out.push(Difference { path: path.to_vec(), kind, is_opaque: false });
     }
 
     /// A directory that is where the image has it.
@@ -59,7 +86,8 @@ impl Walk<'_> {
             self.with(path, name, |walk, path| match entry {
                 Some(0) => walk.report(path, ChangeKind::Deleted),
                 Some(ino) if ino != image_ino => {
-                    walk.report(path, ChangeKind::Modified);
+                    let is_opaque = walk.is_dir(ino);
+                    walk.out.push(Difference { path: path.clone(), kind: ChangeKind::Modified, is_opaque });
                     walk.all_added(ino, path);
                 }
                 _ if walk.interesting.contains(&image_ino) => {

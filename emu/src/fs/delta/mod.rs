@@ -18,6 +18,7 @@ mod tests;
 
 pub use bodies::{DeltaBacking, ImageBodies};
 pub(crate) use bodies::{socket_path, timestamps};
+pub use changes::Difference;
 
 use super::dev::Devices;
 use super::tree::lower::{Lower, Nothing};

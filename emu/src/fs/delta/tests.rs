@@ -17,7 +17,7 @@ fn image() -> Vec<(&'static str, Thing)> {
 }
 
 fn changes(c: &Container) -> Vec<(String, ChangeKind)> {
-    c.fs().changes().into_iter().map(|c| (c.path, c.kind)).collect()
+    c.fs().changes().into_iter().map(|c| (String::from_utf8(c.path).unwrap(), c.kind)).collect()
 }
 
 fn list(pairs: &[(&str, ChangeKind)]) -> Vec<(String, ChangeKind)> {
@@ -67,6 +67,29 @@ fn diff_of_a_moved_directory_and_of_a_deep_change() {
     let x = at(&c.root(), "usr/lib/x").unwrap();
     x.setattr(&SetAttr { mode: Some(0o600), ..SetAttr::default() }).unwrap();
     assert_eq!(changes(&c), list(&[("/usr", Modified), ("/usr/lib", Modified), ("/usr/lib/x", Modified)]));
+}
+
+#[test]
+fn a_directory_in_the_place_of_another_is_opaque() {
+    let c = Container::new(&image());
+    let etc = at(&c.root(), "etc").unwrap();
+    etc.unlink(b"passwd").unwrap();
+    etc.unlink(b"group").unwrap();
+    c.root().rmdir(b"etc").unwrap();
+    create(&c.root(), "etc", CreateKind::Directory).unwrap();
+    let got = c.fs().changes();
+    assert_eq!(got.len(), 1);
+    assert!(got[0].is_opaque && got[0].path == b"/etc" && got[0].kind == Modified, "{got:?}");
+}
+
+#[test]
+fn a_file_has_changed_under_all_its_names() {
+    let mut things = image();
+    things.push(("/usr/share/y", Thing::Link("/usr/lib/x")));
+    let c = Container::new(&things);
+    write(&at(&c.root(), "usr/lib/x").unwrap(), libc::O_APPEND, "+").unwrap();
+    let paths: Vec<String> = changes(&c).into_iter().map(|(p, _)| p).collect();
+    assert_eq!(paths, ["/usr", "/usr/lib", "/usr/lib/x", "/usr/share", "/usr/share/y"]);
 }
 
 #[test]
