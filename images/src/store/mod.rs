@@ -165,6 +165,14 @@ impl Store {
         Ok(images)
     }
 
+    /// The ids of all images, without reading anything of them.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn ids(&self) -> Result<Vec<ImageId>, Error> {
+        Ok(self.repository()?.images.keys().filter_map(|hex| ImageId::parse(hex)).collect())
+    }
+
     /// Gives an image a further name. An image that had the name loses it.
     ///
     /// # Errors

@@ -33,7 +33,16 @@ pub struct Usage {
 type InUse<'a> = &'a dyn Fn(&ImageId) -> Option<String>;
 
 impl Store {
-    /// Removes a name, or the image with all its names, as `docker rmi` does.
+    /// [`Store::remove_as`], and parents that nothing else needs go too, as `docker rmi` does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>, Error> {
+        self.remove_as(name, force, true, in_use)
+    }
+
+    /// Removes a name, or the image with all its names. `prune`: then also the images that it was made of, as far
+    /// as they have no name and nobody uses them.
     ///
     /// `in_use` says what uses an image, in the words `running container 0123456789ab` or `stopped container
     /// 0123456789ab`; it is called with the store's lock held and must not call the store. By force a name
@@ -42,21 +51,35 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::Conflict`] with the engine's texts.
-    pub fn remove(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>, Error> {
+    pub fn remove_as(
+        &self,
+        name: &str,
+        force: bool,
+        prune: bool,
+        in_use: InUse<'_>,
+    ) -> Result<Vec<Removed>, Error> {
         let (removed, trash) = {
             let _lock = self.lock()?;
             let mut repository = Repository::clone(&*self.repository()?);
             let hex = find(&repository, name)?;
             let mut removed = Vec::new();
-            let delete = untag(&mut repository, name, &hex, force, in_use, &mut removed)?;
-            let entry = if delete { repository.images.remove(&hex) } else { None };
-            if let Some(entry) = &entry {
+            let mut doomed = untag(&mut repository, name, &hex, force, in_use, &mut removed)?.then_some(hex);
+            while let Some(hex) = doomed.take() {
+                take_names(&mut repository, &hex, &mut removed);
+                let Some(entry) = repository.images.remove(&hex) else { break };
                 removed.push(Removed::Deleted(format!("sha256:{hex}")));
                 if self.is_needed(&hex, in_use) {
-                    repository.retained.insert(hex.clone(), entry.clone());
+                    repository.retained.insert(hex, entry.clone());
                 } else {
-                    removed.extend(unused_chains(&repository, entry));
+                    removed.extend(unused_chains(&repository, &entry));
                 }
+                // A parent without a name, that nothing but the child needed.
+                doomed = entry.parent.filter(|parent| {
+                    prune
+                        && repository.images.contains_key(parent)
+                        && references(&repository, parent).is_empty()
+                        && conflict(&repository, parent, false, in_use).is_none()
+                });
             }
             repository.write(&self.root)?;
             (removed, self.take_trash(&repository)?)
@@ -164,6 +187,62 @@ impl Store {
     }
 }
 
+/// Why an image may not be deleted.
+struct Obstacle {
+    /// No force helps.
+    is_hard: bool,
+    /// A container is the reason.
+    is_used: bool,
+    why: String,
+}
+
+impl Obstacle {
+    fn error(&self, hex: &str) -> Error {
+        let how = if self.is_hard { "cannot be forced" } else { "must be forced" };
+        let short = hex.get(..12).unwrap_or(hex);
+        Error::Conflict(format!("conflict: unable to delete {short} ({how}) - {}", self.why))
+    }
+}
+
+/// The first reason against deleting an image, in the engine's order. `force`: only those that no force overcomes.
+fn conflict(repository: &Repository, hex: &str, force: bool, in_use: InUse<'_>) -> Option<Obstacle> {
+    if repository.images.values().any(|e| e.parent.as_deref() == Some(hex)) {
+        return Some(Obstacle {
+            is_hard: true,
+            is_used: false,
+            why: "image has dependent child images".into(),
+        });
+    }
+    let user = ImageId::parse(hex).and_then(|id| in_use(&id));
+    let used =
+        |u: &String, is_hard| Obstacle { is_hard, is_used: true, why: format!("image is being used by {u}") };
+    if let Some(u) = user.as_ref().filter(|u| u.starts_with("running")) {
+        return Some(used(u, true));
+    }
+    if force {
+        return None;
+    }
+    if !references(repository, hex).is_empty() {
+        let why = "image is referenced in multiple repositories".into();
+        return Some(Obstacle { is_hard: false, is_used: false, why });
+    }
+    user.map(|u| used(&u, false))
+}
+
+/// The full names of an image, those with tags first.
+fn references(repository: &Repository, hex: &str) -> Vec<Reference> {
+    let all = repository.tags.iter().chain(&repository.digests).filter(|(_, h)| *h == hex);
+    all.filter_map(|(r, _)| Reference::parse(r).ok()).collect()
+}
+
+/// Whether all names are of one repository, with one tag at most.
+fn is_single(references: &[Reference]) -> bool {
+    let tags = references.iter().filter(|r| r.digest().is_none()).count();
+    let mut names = references.iter().map(Reference::name);
+    let first = names.next();
+    tags <= 1 && names.all(|n| Some(&n) == first.as_ref())
+}
+
 /// Takes names away; whether the image is to go as well.
 fn untag(
     repository: &mut Repository,
@@ -173,43 +252,29 @@ fn untag(
     in_use: InUse<'_>,
     removed: &mut Vec<Removed>,
 ) -> Result<bool, Error> {
-    let id = ImageId::parse(hex).ok_or_else(|| Error::Corrupt(format!("{hex:?} is no image id")))?;
-    let user = in_use(&id);
-    let running = user.as_deref().is_some_and(|u| u.starts_with("running"));
-    let conflict = |hard: bool, why: String| {
-        let how = if hard { "cannot be forced" } else { "must be forced" };
-        Err(Error::Conflict(format!("conflict: unable to delete {} ({how}) - {why}", id.short())))
-    };
-    let used_by = |u: &str| format!("image is being used by {u}");
-    let repositories = |r: &Repository| -> Vec<String> {
-        let of = r.tags.iter().filter(|(_, h)| *h == hex);
-        of.filter_map(|(r, _)| Reference::parse(r).ok().map(|r| r.name())).collect()
-    };
-    let single = |r: &Repository| repositories(r).len() <= 1;
-
+    let single = is_single(&references(repository, hex));
     let Some(reference) = named(repository, name, hex) else {
-        // By id: all names go, if they are but one or by force.
-        let many = !single(repository);
-        match &user {
-            Some(u) if running => return conflict(true, used_by(u)),
-            _ if many && !force => {
-                return conflict(false, "image is referenced in multiple repositories".into());
-            }
-            Some(u) if !force => return conflict(false, used_by(u)),
-            _ => {}
+        // By id: all names go, if they are of one repository or by force.
+        let mut unnamed = None;
+        if single {
+            let mut bare = repository.clone();
+            take_names(&mut bare, hex, &mut Vec::new());
+            unnamed = Some(bare);
         }
-        take_names(repository, hex, removed);
-        return Ok(true);
+        return match conflict(unnamed.as_ref().unwrap_or(repository), hex, force, in_use) {
+            Some(obstacle) => Err(obstacle.error(hex)),
+            None => Ok(true),
+        };
     };
     if !force
-        && single(repository)
-        && let Some(u) = &user
+        && single
+        && let Some(u) = ImageId::parse(hex).and_then(|id| in_use(&id))
     {
-        let container = u.rsplit(' ').next().unwrap_or(u);
+        let container = u.rsplit(' ').next().unwrap_or(&u);
+        let short = hex.get(..12).unwrap_or(hex);
         return Err(Error::Conflict(format!(
             "conflict: unable to remove repository reference \"{name}\" (must force) - container {container} \
-             is using its referenced image {}",
-            id.short()
+             is using its referenced image {short}"
         )));
     }
     let full = reference.to_string();
@@ -218,25 +283,22 @@ fn untag(
     removed.push(Removed::Untagged(reference.familiar()));
     // Digests alone do not keep a repository's last image.
     let own = reference.name();
-    if !repositories(repository).contains(&own) {
-        let prefix = format!("{own}@");
-        let gone: Vec<String> = repository
-            .digests
-            .iter()
-            .filter(|(r, h)| *h == hex && r.starts_with(&prefix))
-            .map(|(r, _)| r.clone())
-            .collect();
-        for digest in gone {
-            repository.digests.remove(&digest);
-            removed.push(Removed::Untagged(Reference::parse(&digest)?.familiar()));
+    let left = references(repository, hex);
+    if reference.digest().is_none() && !left.iter().any(|r| r.digest().is_none() && r.name() == own) {
+        for digest in left.iter().filter(|r| r.name() == own) {
+            repository.digests.remove(&digest.to_string());
+            removed.push(Removed::Untagged(digest.familiar()));
         }
     }
-    let (tags, digests) = repository.names_of(hex);
-    if !tags.is_empty() || !digests.is_empty() {
+    if !references(repository, hex).is_empty() {
         return Ok(false);
     }
-    // The last name is gone. What a running container uses stays, dangling; a stopped one only by force.
-    Ok(user.is_none() || (force && !running))
+    // The last name is gone. What a container or a child needs stays, without a word.
+    match conflict(repository, hex, force, in_use) {
+        None => Ok(true),
+        Some(obstacle) if obstacle.is_used || obstacle.is_hard => Ok(false),
+        Some(obstacle) => Err(obstacle.error(hex)),
+    }
 }
 
 /// The reference, if the name is one of the image's names and not an id.

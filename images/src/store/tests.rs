@@ -832,9 +832,45 @@ fn a_derived_image_has_its_bases_layers_and_one_more() {
         assert_eq!((image.layers.len(), image.history.len()), (2, 3));
         assert!(image.history[2].empty_layer);
     }
-    // The base may go: what it shares stays.
-    f.store.remove("base:1", false, &unused).unwrap();
+    // The base keeps its children alive.
+    assert_eq!(f.store.remove("base:1", false, &unused).unwrap(), [Removed::Untagged("base:1".into())]);
     assert_eq!(f.read(&f.index("derived:1"), "d/old"), b"1");
-    let gone = f.store.derive(Some(&base), None, &Derivation::default(), &mut |_| {});
+    let nobody = ImageId::parse(&"0".repeat(64));
+    let gone = f.store.derive(nobody.as_ref(), None, &Derivation::default(), &mut |_| {});
     assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn parents_without_a_name_go_with_their_last_child() {
+    let f = fixture();
+    let child = |base: Option<&ImageId>, tag: &str, n: u32| {
+        let how = Derivation {
+            comment: n.to_string(),
+            reference: (!tag.is_empty()).then(|| tag.to_owned()),
+            ..Derivation::default()
+        };
+        let layer = tar(&[file(format!("f{n}"), "x")]);
+        f.store.derive(base, Some(&mut layer.as_slice()), &how, &mut |_| {}).unwrap()
+    };
+    let base = child(None, "base:1", 0);
+    let middle = child(Some(&base), "", 1);
+    let top = child(Some(&middle), "top:1", 2);
+    let refused = f.store.remove(middle.as_str(), true, &unused).unwrap_err().to_string();
+    let short = middle.short();
+    assert_eq!(
+        refused,
+        format!("conflict: unable to delete {short} (cannot be forced) - image has dependent child images")
+    );
+    // By name only the name goes: the children need the image.
+    assert_eq!(f.store.remove("base:1", false, &unused).unwrap(), [Removed::Untagged("base:1".into())]);
+    assert_eq!(f.store.ids().unwrap().len(), 3);
+    f.store.tag(&base, "base:1").unwrap();
+    let kept = f.store.remove_as("top:1", false, false, &unused).unwrap();
+    assert!(!kept.contains(&Removed::Deleted(middle.to_string())), "{kept:?}");
+    let top_again = child(Some(&middle), "top:1", 2);
+    assert_ne!(top, top_again, "made at another time");
+    let gone = f.store.remove("top:1", false, &unused).unwrap();
+    assert!(gone.contains(&Removed::Deleted(top_again.to_string())), "{gone:?}");
+    assert!(gone.contains(&Removed::Deleted(middle.to_string())), "{gone:?}");
+    assert_eq!(f.store.ids().unwrap(), [base], "the parent with a name stays");
 }
