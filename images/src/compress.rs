@@ -2,8 +2,6 @@
 //! file name or a media type.
 
 use std::io::{self, BufReader, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
 
@@ -25,6 +23,17 @@ pub(crate) enum Format {
     Other,
 }
 
+impl Format {
+    /// The OCI media type of a layer in this format.
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Format::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Format::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            _ => "application/vnd.oci.image.layer.v1.tar",
+        }
+    }
+}
+
 /// Tells the format by the first bytes of a stream.
 pub(crate) fn sniff(head: &[u8]) -> Format {
     match head {
@@ -39,21 +48,34 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     }
 }
 
-/// The plain bytes of a stream that may be compressed.
+/// The plain bytes of a stream that may be compressed. `window_log` bounds the memory that a zstd stream may
+/// ask for.
 ///
 /// # Errors
 /// A format that is known but not supported, and what reading the first bytes gives.
-pub(crate) fn plain<'a, R: Read + 'a>(stream: R) -> Result<Box<dyn Read + 'a>, Error> {
+pub(crate) fn plain<'a, R: Read + 'a>(stream: R, window_log: u32) -> Result<Box<dyn Read + 'a>, Error> {
     let mut stream = Peek::new(stream, SNIFF_LEN).map_err(Error::reading)?;
-    match sniff(stream.head()) {
+    let format = sniff(stream.head());
+    decoder(format, stream, window_log)
+}
+
+/// The plain bytes of a stream in a format.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(crate) fn decoder<'a, R: Read + 'a>(
+    format: Format,
+    stream: R,
+    window_log: u32,
+) -> Result<Box<dyn Read + 'a>, Error> {
+    match format {
         Format::Gzip => {
             let stream = BufReader::with_capacity(128 << 10, stream);
             Ok(Box::new(flate2::bufread::MultiGzDecoder::new(stream)))
         }
         Format::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(stream).map_err(Error::reading)?;
-            // A frame may ask for a window of gigabytes; 128 MiB is what `zstd -d` allows by itself.
-            decoder.window_log_max(27).map_err(Error::reading)?;
+            decoder.window_log_max(window_log).map_err(Error::reading)?;
             Ok(Box::new(decoder))
         }
         Format::Xz => Err(unsupported("xz")),
@@ -111,98 +133,35 @@ impl<R: Read> Read for Peek<R> {
     }
 }
 
-/// Passes a stream through and computes its SHA-256 on another thread, so that hashing, decompression and
-/// writing overlap.
+/// Passes a stream through, counts it and computes its SHA-256 if that is wanted.
 pub(crate) struct Hashing<R> {
     inner: R,
-    read: u64,
-    pending: Vec<u8>,
-    full: Option<SyncSender<Vec<u8>>>,
-    empty: Receiver<Vec<u8>>,
-    thread: Option<JoinHandle<[u8; 32]>>,
+    count: u64,
+    hasher: Option<Sha256>,
 }
 
-/// Bytes handed to the hashing thread at a time.
-const HASH_CHUNK: usize = 256 << 10;
-/// Chunks under way at most.
-const HASH_DEPTH: usize = 8;
-
 impl<R: Read> Hashing<R> {
-    pub(crate) fn new(inner: R) -> Result<Self, Error> {
-        let (full, work) = sync_channel::<Vec<u8>>(HASH_DEPTH);
-        let (give_back, empty) = sync_channel::<Vec<u8>>(HASH_DEPTH + 2);
-        let thread = std::thread::Builder::new()
-            .name("image-digest".into())
-            .spawn(move || {
-                let mut hasher = Sha256::new();
-                for mut chunk in work {
-                    hasher.update(&chunk);
-                    chunk.clear();
-                    // Nobody takes buffers back once the reader is gone.
-                    let _ = give_back.try_send(chunk);
-                }
-                hasher.finalize().into()
-            })
-            .map_err(|source| Error::Io { what: "starting the hashing thread".into(), source })?;
-        Ok(Hashing {
-            inner,
-            read: 0,
-            pending: Vec::with_capacity(HASH_CHUNK),
-            full: Some(full),
-            empty,
-            thread: Some(thread),
-        })
+    pub(crate) fn new(inner: R, wanted: bool) -> Self {
+        Hashing { inner, count: 0, hasher: wanted.then(Sha256::new) }
     }
 
     /// Bytes that went through so far.
-    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
-        self.read
+        self.count
     }
 
-    fn flush(&mut self) {
-        let fresh = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(HASH_CHUNK));
-        let chunk = std::mem::replace(&mut self.pending, fresh);
-        if let Some(full) = &self.full {
-            // The receiver lives until the sender is dropped in `finish`.
-            let _ = full.send(chunk);
-        }
-    }
-
-    /// Reads the stream to its end; its digest and its length in bytes.
-    pub(crate) fn finish(mut self) -> Result<([u8; 32], u64), Error> {
-        let mut sink = vec![0; 64 << 10];
-        loop {
-            match self.read(&mut sink) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::reading(e)),
-            }
-        }
-        self.flush();
-        self.full = None;
-        let digest = match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(digest)) => digest,
-            _ => return Err(Error::Corrupt("the hashing thread died".into())),
-        };
-        Ok((digest, self.read))
+    /// The digest of what went through, if it was wanted.
+    pub(crate) fn digest(self) -> Option<[u8; 32]> {
+        self.hasher.map(|h| h.finalize().into())
     }
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
-        self.read += n as u64;
-        let mut rest = &buf[..n];
-        while !rest.is_empty() {
-            let room = HASH_CHUNK - self.pending.len().min(HASH_CHUNK);
-            let (now, later) = rest.split_at(rest.len().min(room));
-            self.pending.extend_from_slice(now);
-            if self.pending.len() >= HASH_CHUNK {
-                self.flush();
-            }
-            rest = later;
+        self.count += n as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buf[..n]);
         }
         Ok(n)
     }
@@ -219,14 +178,13 @@ mod tests {
 
     #[test]
     fn hashing_gives_the_digest_of_everything() {
-        let data: Vec<u8> = (0..3_000_000u32).map(|i| (i * 7) as u8).collect();
-        let mut h = Hashing::new(&data[..]).unwrap();
-        let mut some = vec![0; 1000];
-        h.read_exact(&mut some).unwrap();
+        let data: Vec<u8> = (0..300_000u32).map(|i| (i * 7) as u8).collect();
+        let mut h = Hashing::new(&data[..], true);
+        h.read_exact(&mut vec![0; 1000]).unwrap();
         assert_eq!(h.count(), 1000);
-        let (digest, len) = h.finish().unwrap();
-        assert_eq!(len, data.len() as u64);
-        assert_eq!(digest, <[u8; 32]>::from(Sha256::digest(&data)));
+        io::copy(&mut h, &mut io::sink()).unwrap();
+        assert_eq!(h.count(), data.len() as u64);
+        assert_eq!(h.digest(), Some(<[u8; 32]>::from(Sha256::digest(&data))));
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub enum Error {
     /// An image archive whose parts do not fit together.
     #[error("invalid archive: {0}")]
     InvalidArchive(String),
+    /// Bytes that do not have the digest or the size that was asked for.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Something is bigger than this store was told to take. See [`crate::Limits`].
+    #[error("{0}")]
+    Limit(String),
     /// Valid, but not something this store can read.
     #[error("{0}")]
     Unsupported(String),
@@ -72,7 +78,9 @@ impl Error {
             | Error::InvalidChange(_)
             | Error::InvalidPlatform(_)
             | Error::InvalidTar(_)
-            | Error::InvalidArchive(_) => ErrorKind::Invalid,
+            | Error::InvalidArchive(_)
+            | Error::Mismatch(_)
+            | Error::Limit(_) => ErrorKind::Invalid,
             Error::Unsupported(_) => ErrorKind::Unsupported,
             Error::Io { .. } | Error::Corrupt(_) => ErrorKind::System,
         }

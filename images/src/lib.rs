@@ -17,6 +17,7 @@ mod compress;
 mod error;
 pub mod index;
 mod layer;
+mod limits;
 pub mod reference;
 pub mod store;
 pub mod tar;
@@ -25,7 +26,9 @@ mod testing;
 
 pub use error::{Error, ErrorKind};
 pub use index::{Body, DirEntry, FileKind, Index, InodeInfo, Timespec};
+pub use limits::Limits;
 pub use store::{
-    Derivation, Hold, Image, ImageConfig, ImageId, ImportOptions, LoadedImage, Progress, Removed, RunConfig,
-    Store, Usage, apply_changes,
+    Compression, ContentWriter, Derivation, Descriptor, Expected, Hold, Image, ImageConfig, ImageId,
+    ImportOptions, Ingest, LayerBlob, LayerWriter, LoadedImage, NewImage, Progress, Removed, RunConfig,
+    StagedLayer, Store, Usage, apply_changes,
 };

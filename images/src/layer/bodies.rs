@@ -11,7 +11,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -24,30 +27,34 @@ use crate::tar::{Entry, Reader};
 const SMALL: u64 = 1 << 20;
 /// Unit in which big bodies are copied; runs of zeros as long become holes.
 const CHUNK: usize = 128 << 10;
-/// New bodies that may wait for [`Bodies::publish`]; bounds the memory of an import.
-const WAITING_MAX: usize = 150_000;
+/// New bodies that may wait for [`Bodies::publish`]; bounds the memory of an ingest (about 150 bytes each).
+const WAITING_MAX: usize = 60_000;
 
-/// The bodies of one import, which may have several layers.
+/// The bodies of one ingest, which may have several layers that are unpacked at once.
 ///
 /// To be dropped after the layers' directories are in their places or deleted: it then forgets objects that
 /// were published early and turned out to be nobody's.
-pub(crate) struct Bodies<'a> {
-    objects: &'a Path,
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    objects: PathBuf,
     objects_fd: OwnedFd,
-    /// The `b` directories of the layers of this import. Only the last one is kept open: an archive may have
-    /// more layers than a process may have files.
-    layers: Vec<PathBuf>,
-    present: Option<OwnedFd>,
-    /// Where a body of this import is: (layer, ordinal).
+    shared: Mutex<Shared>,
+    no_links: AtomicBool,
+    /// Some bodies had to be published before it was known whether their layer stays.
+    early: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The `b` directories of the layers.
+    layers: Vec<Arc<Path>>,
+    /// Where a body of this ingest is: (layer, ordinal).
     seen: HashMap<ObjectName, (usize, u64)>,
     /// New bodies that are not in `objects/` yet.
     waiting: Vec<Waiting>,
-    no_links: bool,
-    buf: Vec<u8>,
-    /// Some bodies had to be published before it was known whether their layer stays.
-    early: bool,
 }
 
+#[derive(Debug)]
 struct Waiting {
     layer: usize,
     n: u64,
@@ -56,41 +63,114 @@ struct Waiting {
     replace: bool,
 }
 
-impl<'a> Bodies<'a> {
-    pub(crate) fn new(objects: &'a Path) -> Result<Bodies<'a>, Error> {
+/// The bodies of one layer of an ingest.
+#[derive(Debug)]
+pub(crate) struct LayerBodies<'a> {
+    all: &'a Bodies,
+    number: usize,
+    path: Arc<Path>,
+    dir: OwnedFd,
+    buf: Vec<u8>,
+}
+
+impl Bodies {
+    pub(crate) fn new(objects: &Path) -> Result<Bodies, Error> {
         Ok(Bodies {
-            objects,
+            objects: objects.to_owned(),
             objects_fd: open_dir(objects)?,
-            layers: Vec::new(),
-            present: None,
-            seen: HashMap::new(),
-            waiting: Vec::new(),
-            no_links: false,
-            buf: Vec::new(),
-            early: false,
+            shared: Mutex::default(),
+            no_links: AtomicBool::new(false),
+            early: AtomicBool::new(false),
         })
     }
 
-    /// The bodies that follow belong to the layer in `dir`, which gets its `b` directory. The number is for
-    /// [`Bodies::publish`].
-    pub(crate) fn begin_layer(&mut self, dir: &Path) -> Result<usize, Error> {
-        let b = dir.join("b");
-        std::fs::create_dir(&b).context("creating", &b)?;
-        self.present = Some(open_dir(&b)?);
-        self.layers.push(b);
-        Ok(self.layers.len() - 1)
+    /// A layer in `dir`, which gets its `b` directory.
+    pub(crate) fn layer(&self, dir: &Path) -> Result<LayerBodies<'_>, Error> {
+        let path: Arc<Path> = dir.join("b").into();
+        std::fs::create_dir(&path).context("creating", &path)?;
+        let dir = open_dir(&path)?;
+        let mut shared = self.shared.lock();
+        shared.layers.push(path.clone());
+        Ok(LayerBodies { all: self, number: shared.layers.len() - 1, path, dir, buf: Vec::new() })
     }
 
-    /// Stores the data of a regular file as body `n` of the present layer.
+    /// Makes all data of this ingest durable, and lets later ones find the bodies of the layers that stay.
+    pub(crate) fn publish(&self, stays: impl Fn(usize) -> bool) -> Result<(), Error> {
+        let (waiting, layers) = {
+            let mut shared = self.shared.lock();
+            (std::mem::take(&mut shared.waiting), shared.layers.clone())
+        };
+        rustix::fs::syncfs(&self.objects_fd).context("syncing", &self.objects)?;
+        let mut open: Option<(usize, OwnedFd)> = None;
+        for body in &waiting {
+            if self.no_links.load(Relaxed) || !stays(body.layer) {
+                continue;
+            }
+            let dir = match open {
+                Some((layer, ref dir)) if layer == body.layer => dir,
+                _ => match open_dir(&layers[body.layer]) {
+                    Ok(dir) => &open.insert((body.layer, dir)).1,
+                    // The layer was given up meanwhile.
+                    Err(_) => continue,
+                },
+            };
+            let (own, object) = (body.n.to_string(), body.name.path());
+            let link = |to: &str| rustix::fs::linkat(dir, &own, &self.objects_fd, to, AtFlags::empty());
+            let result = if body.replace {
+                // Over the old one in one step; a name that is no object's.
+                let aside = format!("{object}.new-{:016x}", rand::random::<u64>());
+                link(&aside)
+                    .and_then(|()| rustix::fs::renameat(&self.objects_fd, &aside, &self.objects_fd, &object))
+            } else {
+                link(&object)
+            };
+            match result {
+                // Another ingest may have been first; ENOENT: the layer was given up meanwhile.
+                Ok(()) | Err(Errno::EXIST | Errno::MLINK | Errno::NOENT) => {}
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::XDEV | Errno::ACCESS) => {
+                    self.no_links.store(true, Relaxed);
+                }
+                Err(e) => return Err(Error::io("linking", &self.objects.join(object), e)),
+            }
+        }
+        // From here on `objects/` knows them.
+        let mut shared = self.shared.lock();
+        for body in &waiting {
+            if shared.seen.get(&body.name) == Some(&(body.layer, body.n)) {
+                shared.seen.remove(&body.name);
+            }
+        }
+        if shared.seen.is_empty() {
+            shared.seen.shrink_to_fit();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Bodies {
+    fn drop(&mut self) {
+        if self.early.load(Relaxed) {
+            forget_all_unused(&self.objects, &self.objects_fd);
+        }
+    }
+}
+
+impl LayerBodies<'_> {
+    /// The layer's number, by which [`Bodies::publish`] knows it.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Stores the data of a regular file as body `n`.
     pub(crate) fn add<R: Read>(
         &mut self,
         n: u64,
         entry: &Entry,
         tar: &mut Reader<R>,
     ) -> Result<ObjectName, Error> {
-        if self.waiting.len() >= WAITING_MAX {
-            self.early = true;
-            self.publish(|_| true)?;
+        if self.all.shared.lock().waiting.len() >= WAITING_MAX {
+            self.all.early.store(true, Relaxed);
+            self.all.publish(|_| true)?;
         }
         match &entry.sparse {
             Some(_) => self.add_sparse(n, entry, tar),
@@ -177,17 +257,17 @@ impl<'a> Bodies<'a> {
 
     /// Body `n` was written before its name was known: if its bytes are known, it becomes a link to them.
     fn settle(&mut self, n: u64, name: ObjectName, size: u64) -> Result<ObjectName, Error> {
-        let dir = self.layer()?;
+        let dir = &self.dir;
         const ASIDE: &str = "written";
         let own = n.to_string();
         rustix::fs::renameat(dir, &own, dir, ASIDE).map_err(|e| self.failed(n, e))?;
         match self.link_known(n, &name, size)? {
             Known::Linked => {
-                let dir = self.layer()?;
+                let dir = &self.dir;
                 rustix::fs::unlinkat(dir, ASIDE, AtFlags::empty()).map_err(|e| self.failed(n, e))?;
             }
             Known::No { replace } => {
-                let dir = self.layer()?;
+                let dir = &self.dir;
                 rustix::fs::renameat(dir, ASIDE, dir, &own).map_err(|e| self.failed(n, e))?;
                 self.is_new(n, name, replace);
             }
@@ -197,20 +277,24 @@ impl<'a> Bodies<'a> {
 
     /// Makes body `n` a link to a file that has these bytes, if there is one.
     fn link_known(&mut self, n: u64, name: &ObjectName, size: u64) -> Result<Known, Error> {
-        if self.no_links {
+        if self.all.no_links.load(Relaxed) {
             return Ok(Known::No { replace: false });
         }
         let own = n.to_string();
-        let dir = self.layer()?;
-        if let Some(&(layer, other)) = self.seen.get(name)
-            && let Some(from) = self.layers.get(layer)
-        {
+        let dir = &self.dir;
+        let seen = {
+            let shared = self.all.shared.lock();
+            shared.seen.get(name).map(|&(layer, other)| (shared.layers[layer].clone(), other))
+        };
+        if let Some((from, other)) = seen {
             match rustix::fs::linkat(CWD, from.join(other.to_string()), dir, &own, AtFlags::empty()) {
                 Ok(()) => return Ok(Known::Linked),
+                // The other layer was given up meanwhile.
+                Err(Errno::NOENT) => {}
                 Err(e) => return self.no_link(n, e),
             }
         }
-        match rustix::fs::linkat(&self.objects_fd, name.path(), dir, &own, AtFlags::empty()) {
+        match rustix::fs::linkat(&self.all.objects_fd, name.path(), dir, &own, AtFlags::empty()) {
             Ok(()) => {
                 let stat = rustix::fs::statat(dir, &own, AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(|e| self.failed(n, e))?;
@@ -230,7 +314,7 @@ impl<'a> Bodies<'a> {
         match error {
             Errno::MLINK => Ok(Known::No { replace: true }),
             Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::XDEV | Errno::ACCESS => {
-                self.no_links = true;
+                self.all.no_links.store(true, Relaxed);
                 Ok(Known::No { replace: false })
             }
             e => Err(self.failed(n, e)),
@@ -238,69 +322,19 @@ impl<'a> Bodies<'a> {
     }
 
     fn is_new(&mut self, n: u64, name: ObjectName, replace: bool) {
-        let layer = self.layers.len() - 1;
-        self.seen.insert(name, (layer, n));
-        self.waiting.push(Waiting { layer, n, name, replace });
-    }
-
-    /// Makes all data of this import durable, and lets later imports find the bodies of the layers that stay.
-    pub(crate) fn publish(&mut self, stays: impl Fn(usize) -> bool) -> Result<(), Error> {
-        rustix::fs::syncfs(&self.objects_fd).context("syncing", self.objects)?;
-        self.seen.clear();
-        let mut open: Option<(usize, OwnedFd)> = None;
-        for body in std::mem::take(&mut self.waiting) {
-            if self.no_links || !stays(body.layer) {
-                continue;
-            }
-            let dir = match open {
-                Some((layer, ref dir)) if layer == body.layer => dir,
-                _ => &open.insert((body.layer, open_dir(&self.layers[body.layer])?)).1,
-            };
-            let (own, object) = (body.n.to_string(), body.name.path());
-            let link = |to: &str| rustix::fs::linkat(dir, &own, &self.objects_fd, to, AtFlags::empty());
-            let result = if body.replace {
-                // Over the old one in one step; a name that is no object's.
-                let aside = format!("{object}.new-{:016x}", rand::random::<u64>());
-                link(&aside)
-                    .and_then(|()| rustix::fs::renameat(&self.objects_fd, &aside, &self.objects_fd, &object))
-            } else {
-                link(&object)
-            };
-            match result {
-                // Another import may have been first; ENOENT: the layer was given up meanwhile.
-                Ok(()) | Err(Errno::EXIST | Errno::MLINK | Errno::NOENT) => {}
-                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::XDEV | Errno::ACCESS) => {
-                    self.no_links = true;
-                }
-                Err(e) => return Err(Error::io("linking", &self.objects.join(object), e)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The present layer's `b`.
-    fn layer(&self) -> Result<&OwnedFd, Error> {
-        self.present.as_ref().ok_or_else(|| Error::Corrupt("a body of no layer".into()))
+        let mut shared = self.all.shared.lock();
+        shared.seen.insert(name, (self.number, n));
+        shared.waiting.push(Waiting { layer: self.number, n, name, replace });
     }
 
     fn create(&self, n: u64) -> Result<File, Error> {
-        let dir = self.layer()?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(dir, n.to_string(), flags, Mode::RUSR | Mode::WUSR);
+        let file = rustix::fs::openat(&self.dir, n.to_string(), flags, Mode::RUSR | Mode::WUSR);
         Ok(File::from(file.map_err(|e| self.failed(n, e))?))
     }
 
     fn failed(&self, n: u64, error: impl Into<io::Error>) -> Error {
-        let dir = self.layers.last().map_or(self.objects, PathBuf::as_path);
-        Error::io("writing", &dir.join(n.to_string()), error)
-    }
-}
-
-impl Drop for Bodies<'_> {
-    fn drop(&mut self) {
-        if self.early {
-            forget_all_unused(self.objects, &self.objects_fd);
-        }
+        Error::io("writing", &self.path.join(n.to_string()), error)
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! layers/<diff id>/meta        records, in the order of the archive (record.rs)
 //! layers/<diff id>/split        what it takes to write the archive again (split.rs)
-//! layers/<diff id>/layer.json  sizes, and the blobs this layer was read from
+//! layers/<diff id>/layer.json  sizes
+//! layers/<diff id>/blobs.json  the compressed blobs this layer is known as
 //! layers/<diff id>/b/<n>       the data of regular file number n
 //! objects/<2 hex>/<sha256>     the same host file as every b/<n> with these bytes
 //! ```
@@ -12,6 +13,7 @@
 //! decided when layers are merged ([`tree`]). Nothing of an archive ever becomes part of a host path.
 
 pub(crate) mod bodies;
+pub(crate) mod pipe;
 pub(crate) mod record;
 pub(crate) mod split;
 pub(crate) mod tree;

@@ -3,11 +3,12 @@
 use std::io::{BufWriter, Read};
 use std::path::Path;
 
-use super::bodies::Bodies;
+use super::bodies::LayerBodies;
 use super::record::{NodeRecord, Record, Writer};
 use super::split;
 use crate::error::{Context, Error};
 use crate::index::{FileKind, Timespec};
+use crate::limits::Limits;
 use crate::tar::path::{PATH_MAX, normalise, show};
 use crate::tar::{Entry, Kind, Reader, bad};
 
@@ -26,7 +27,7 @@ pub(crate) struct Unpacked {
     pub(crate) size: u64,
     /// New inodes.
     pub(crate) inodes: u64,
-    /// Its number in [`Bodies`].
+    /// Its number in [`super::bodies::Bodies`].
     pub(crate) number: usize,
 }
 
@@ -38,19 +39,23 @@ pub(crate) struct Unpacked {
 pub(crate) fn unpack<R: Read>(
     tar: &mut Reader<R>,
     dir: &Path,
-    bodies: &mut Bodies<'_>,
-    progress: &mut dyn FnMut(u64),
+    bodies: &mut LayerBodies<'_>,
+    limits: &Limits,
 ) -> Result<Unpacked, Error> {
-    let number = bodies.begin_layer(dir)?;
     let path = dir.join("meta");
     let file = std::fs::File::create_new(&path).context("creating", &path)?;
     let mut records = Writer::new(BufWriter::with_capacity(64 << 10, file)).context("writing", &path)?;
     let split_path = dir.join("split");
     let mut split = split::Writer::new(&split_path).context("creating", &split_path)?;
     tar.keep_raw();
-    let mut unpacked = Unpacked { number, ..Unpacked::default() };
+    let mut unpacked = Unpacked { number: bodies.number(), ..Unpacked::default() };
     let mut buf = [0; 16 << 10];
+    let mut entries = 0;
     while let Some(entry) = tar.next_entry()? {
+        entries += 1;
+        if entries > limits.entries {
+            return Err(Error::Limit(format!("a layer of more than {} files", limits.entries)));
+        }
         let mut record = record(&entry, unpacked.inodes + 1)?;
         split.raw(&tar.take_raw()).context("writing", &split_path)?;
         if let Some(Record::Node(node)) = &mut record {
@@ -69,7 +74,6 @@ pub(crate) fn unpack<R: Read>(
         if let Some(record) = &record {
             records.add(record).context("writing", &path)?;
         }
-        progress(entry.size);
     }
     records.finish().context("writing", &path)?;
     split.raw(&tar.take_raw()).context("writing", &split_path)?;

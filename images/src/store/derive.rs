@@ -3,19 +3,17 @@
 use std::io::Read;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::image::rfc3339;
 use super::import::Platform;
-use super::staging::{NewImage, counted};
+use super::ingest::NewImage;
 use super::{ImageId, Progress, Store, tag_reference};
 use crate::Error;
 use crate::error::Context;
-use crate::layer::bodies::Bodies;
 
 /// Diff id of an archive without entries (two blocks of zeros): the layer of a step that changed no file.
-const EMPTY_LAYER: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+const EMPTY_LAYER: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
 /// What a new image is, besides its layer.
 #[derive(Clone, Debug, Default)]
@@ -49,43 +47,36 @@ impl Store {
         how: &Derivation,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ImageId, Error> {
-        let tag = how.reference.as_deref().map(tag_reference).transpose()?;
-        let (mut document, mut layers) = match base {
+        how.reference.as_deref().map(tag_reference).transpose()?;
+        let (mut document, layers) = match base {
             Some(id) => self.document_of(id)?,
             None => (fresh_document()?, Vec::new()),
         };
-        // Dropped last: see `Bodies`.
-        let mut bodies = Bodies::new(&self.objects)?;
-        let staging = self.staging()?;
-        for hex in &layers {
-            if !self.pin(&staging, hex)? {
+        let ingest = self.ingest()?;
+        for diff_id in &layers {
+            if !ingest.have_layer(diff_id)? {
                 let base = base.map(ImageId::to_string).unwrap_or_default();
                 return Err(Error::NotFound(base));
             }
         }
-        let mut staged = Vec::new();
+        let mut added = None;
         if let Some(tar) = layer {
-            let (stream, mut meter) = counted(tar);
-            let layer =
-                self.stage_layer(&staging, &mut bodies, stream, false, &mut || meter.report(progress))?;
-            if layer.hex != EMPTY_LAYER {
-                layers.push(layer.hex.clone());
-                staged.push(layer);
+            let layer = ingest.stage(tar, progress)?;
+            if layer.diff_id != EMPTY_LAYER {
+                added = Some(layer.diff_id);
             }
         }
-        describe(&mut document, how, layers.last().filter(|_| !staged.is_empty()));
+        describe(&mut document, how, added.as_deref());
         let json = serde_json::to_vec(&document).map_err(|e| Error::InvalidChange(e.to_string()))?;
-        let id = ImageId::of_digest(Sha256::digest(&json).into());
         progress(Progress::Committing);
         let image = NewImage {
-            id: id.clone(),
             config: json,
-            layers,
-            tags: tag.into_iter().collect(),
-            digests: Vec::new(),
+            tags: how.reference.iter().cloned().collect(),
             parent: base.cloned(),
+            ..NewImage::default()
         };
-        self.commit(&staging, &mut bodies, &staged, &[image])?;
+        let id = ImageId::of_bytes(&image.config);
+        ingest.commit(vec![image])?;
         Ok(id)
     }
 
@@ -95,7 +86,7 @@ impl Store {
         let path = image.config_path();
         let json = std::fs::read(&path).context("reading", &path)?;
         match serde_json::from_slice(&json) {
-            Ok(Value::Object(document)) => Ok((document, image.layer_hexes().map(str::to_owned).collect())),
+            Ok(Value::Object(document)) => Ok((document, image.layers)),
             _ => Err(Error::Corrupt(format!("{} is no configuration", path.display()))),
         }
     }
@@ -111,7 +102,7 @@ fn fresh_document() -> Result<Map<String, Value>, Error> {
 }
 
 /// Brings a base's configuration up to date: what is not known here is carried on.
-fn describe(document: &mut Map<String, Value>, how: &Derivation, layer: Option<&String>) {
+fn describe(document: &mut Map<String, Value>, how: &Derivation, layer: Option<&str>) {
     let created = rfc3339(how.created.unwrap_or_else(OffsetDateTime::now_utc));
     let mut step = Map::new();
     step.insert("created".into(), json!(created));
@@ -124,10 +115,10 @@ fn describe(document: &mut Map<String, Value>, how: &Derivation, layer: Option<&
         step.insert("empty_layer".into(), json!(true));
     }
     list(document, "history").push(Value::Object(step));
-    if let Some(hex) = layer {
+    if let Some(diff_id) = layer {
         let rootfs = document.entry("rootfs").or_insert_with(|| json!({ "type": "layers" }));
         if let Value::Object(rootfs) = rootfs {
-            list(rootfs, "diff_ids").push(json!(format!("sha256:{hex}")));
+            list(rootfs, "diff_ids").push(json!(diff_id));
         }
     }
     document.insert("created".into(), json!(created));

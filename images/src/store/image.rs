@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::content::Descriptor;
 use crate::Error;
 use crate::reference::is_hex;
 
@@ -23,8 +25,9 @@ impl ImageId {
         is_hex(hex, 64).then(|| ImageId(format!("sha256:{hex}")))
     }
 
-    pub(crate) fn of_digest(sha256: [u8; 32]) -> ImageId {
-        ImageId(format!("sha256:{}", hex::encode(sha256)))
+    /// Of the image that has this configuration.
+    pub fn of_bytes(config: &[u8]) -> ImageId {
+        ImageId(format!("sha256:{}", hex::encode(Sha256::digest(config))))
     }
 
     /// With its algorithm: `sha256:…`.
@@ -72,6 +75,10 @@ pub struct Image {
     pub history: Vec<History>,
     /// When it last got a name here.
     pub last_tagged: Option<OffsetDateTime>,
+    /// The manifest or index by which it came, if it was kept: [`crate::Store::document`].
+    pub manifest: Option<Descriptor>,
+    /// All documents and blobs that it came with.
+    pub documents: Vec<Descriptor>,
     pub(crate) dir: PathBuf,
 }
 

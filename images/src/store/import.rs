@@ -3,14 +3,13 @@
 use std::io::Read;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::image::rfc3339;
-use super::staging::{NewImage, counted};
+use super::ingest::{Expected, Ingest, NewImage, StagedLayer};
+use super::staging::{copy_into, counted};
 use super::{ImageId, Progress, Store, changes, tag_reference};
 use crate::Error;
-use crate::layer::bodies::Bodies;
 
 /// What an import makes of the archive.
 #[derive(Clone, Debug, Default)]
@@ -38,22 +37,13 @@ impl Store {
         options: &ImportOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ImageId, Error> {
-        let tag = options.reference.as_deref().map(tag_reference).transpose()?;
+        options.reference.as_deref().map(tag_reference).transpose()?;
         let mut config = Map::new();
         changes::apply(&mut config, &options.changes)?;
         let platform = Platform::parse(options.platform.as_deref())?;
 
-        // Dropped last: see `Bodies`.
-        let mut bodies = Bodies::new(&self.objects)?;
-        let staging = self.staging()?;
-        let (stream, mut meter) = counted(tar);
-        let layer = self.stage_layer(&staging, &mut bodies, stream, false, &mut || meter.report(progress))?;
-        progress(Progress::Layer {
-            diff_id: format!("sha256:{}", layer.hex),
-            size: layer.unpacked.size,
-            existed: self.layer_dir(&layer.hex).exists(),
-        });
-
+        let ingest = self.ingest()?;
+        let layer = ingest.stage(tar, progress)?;
         let created = rfc3339(options.created.unwrap_or_else(OffsetDateTime::now_utc));
         let comment = options.message.as_deref().filter(|m| !m.is_empty()).unwrap_or("Imported from -");
         let mut document = json!({
@@ -62,24 +52,41 @@ impl Store {
             "config": config,
             "created": created,
             "history": [{ "created": created, "comment": comment }],
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", layer.hex)] },
+            "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
         });
         if let Some(variant) = platform.variant {
             document["variant"] = Value::String(variant);
         }
         let json = serde_json::to_vec(&document).map_err(|e| Error::InvalidChange(e.to_string()))?;
-        let id = ImageId::of_digest(Sha256::digest(&json).into());
         progress(Progress::Committing);
         let image = NewImage {
-            id: id.clone(),
             config: json,
-            layers: vec![layer.hex.clone()],
-            tags: tag.into_iter().collect(),
-            digests: Vec::new(),
-            parent: None,
+            tags: options.reference.iter().cloned().collect(),
+            ..NewImage::default()
         };
-        self.commit(&staging, &mut bodies, &[layer], &[image])?;
+        let id = ImageId::of_bytes(&image.config);
+        ingest.commit(vec![image])?;
         Ok(id)
+    }
+}
+
+impl Ingest {
+    /// Unpacks the one layer that the caller's stream is.
+    pub(super) fn stage(
+        &self,
+        tar: impl Read,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<StagedLayer, Error> {
+        let (mut stream, mut meter) = counted(tar);
+        let mut writer = self.layer(Expected::default())?;
+        copy_into(&mut stream, &mut writer, &mut || meter.report(progress))?;
+        let layer = writer.finish()?;
+        progress(Progress::Layer {
+            diff_id: layer.diff_id.clone(),
+            size: layer.size,
+            existed: self.work.store.has_layer(&layer.diff_id),
+        });
+        Ok(layer)
     }
 }
 

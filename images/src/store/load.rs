@@ -17,11 +17,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::import::host_architecture;
-use super::staging::{Counted, Meter, NewImage, StagedLayer, Staging, counted, names};
+use super::ingest::{Expected, Ingest, NewImage};
+use super::staging::{Counted, Meter, copy_into, counted};
 use super::{ImageConfig, ImageId, Progress, Store};
 use crate::Error;
 use crate::compress::{Format, Peek, SNIFF_LEN, buffered, plain, sniff};
-use crate::layer::bodies::Bodies;
 use crate::reference::{Reference, is_hex};
 use crate::tar::path::{normalise, show};
 use crate::tar::{Entry, Kind, Reader};
@@ -51,7 +51,6 @@ struct Archive {
     files: HashMap<Vec<u8>, Vec<u8>>,
     files_size: u64,
     links: HashMap<Vec<u8>, Vec<u8>>,
-    staged: Vec<StagedLayer>,
 }
 
 enum Layer {
@@ -83,42 +82,32 @@ impl Store {
         tar: impl Read,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<LoadedImage>, Error> {
-        // Dropped last: see `Bodies`.
-        let mut bodies = Bodies::new(&self.objects)?;
-        let staging = self.staging()?;
-        let archive = self.read_archive(&staging, &mut bodies, tar, progress)?;
-        let described = archive.images()?;
-        let mut images: Vec<NewImage> = Vec::new();
-        for image in described {
-            let new = archive.check(image)?;
-            match images.iter_mut().find(|i| i.id == new.id) {
-                Some(known) => {
-                    known.tags.extend(new.tags);
-                    known.digests.extend(new.digests);
-                }
-                None => images.push(new),
+        let ingest = self.ingest()?;
+        let archive = ingest.read_archive(tar, progress)?;
+        let images = archive.images()?.into_iter().map(|image| archive.check(image));
+        let images = images.collect::<Result<Vec<NewImage>, Error>>()?;
+        progress(Progress::Committing);
+        let mut loaded: Vec<LoadedImage> = Vec::new();
+        for image in &images {
+            let id = ImageId::of_bytes(&image.config);
+            let names = image.tags.iter().map(|t| super::tag_reference(t).map(|t| t.familiar()));
+            let names = names.collect::<Result<Vec<_>, _>>()?;
+            match loaded.iter_mut().find(|l| l.id == id) {
+                Some(known) => known.references.extend(names),
+                None => loaded.push(LoadedImage { id, references: names }),
             }
         }
-        progress(Progress::Committing);
-        self.commit(&staging, &mut bodies, &archive.staged, &images)?;
-        let loaded = |image: NewImage| LoadedImage {
-            id: image.id,
-            references: image.tags.iter().map(Reference::familiar).collect(),
-        };
-        Ok(images.into_iter().map(loaded).collect())
+        ingest.commit(images)?;
+        Ok(loaded)
     }
+}
 
-    fn read_archive(
-        &self,
-        staging: &Staging,
-        bodies: &mut Bodies<'_>,
-        stream: impl Read,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Archive, Error> {
+impl Ingest {
+    fn read_archive(&self, stream: impl Read, progress: &mut dyn FnMut(Progress)) -> Result<Archive, Error> {
         let (stream, mut meter): (Counted<_>, Meter) = counted(stream);
-        let mut tar = Reader::new(buffered(plain(stream)?));
+        let store = &self.work.store;
+        let mut tar = Reader::new(buffered(plain(stream, store.limits.zstd_window_log)?));
         let mut archive = Archive::default();
-        let mut blobs = None;
         while let Some(entry) = tar.next_entry()? {
             let path = normalise(&entry.path)?.join(&b'/');
             meter.report(progress);
@@ -141,14 +130,15 @@ impl Store {
                 return Err(Error::InvalidArchive(format!("{} is a sparse file", show(&path))));
             }
             let digest = blob_digest(&path);
-            if let Some(hex) = self.known_layer(&path, digest, &mut blobs)?
-                && self.pin(staging, &hex)?
+            // That the image really means this layer is checked against its configuration.
+            if let Some(known) = known_name(&path, digest)
+                && let Some(diff_id) = self.have_blob(&known)?
             {
-                progress(Progress::Layer {
-                    diff_id: format!("sha256:{hex}"),
-                    size: self.layer_info(&hex)?.size,
-                    existed: true,
-                });
+                let hex = diff_id.strip_prefix("sha256:").unwrap_or_default().to_owned();
+                if store.has_layer(&diff_id) {
+                    let size = store.layer_info(&hex)?.size;
+                    progress(Progress::Layer { diff_id, size, existed: true });
+                }
                 archive.layers.insert(path, Layer::Good(hex));
                 continue;
             }
@@ -167,24 +157,20 @@ impl Store {
                         format!("{} is compressed with xz or bzip2, which is not supported", show(&path));
                     archive.layers.insert(path, Layer::Bad(Error::Unsupported(why)));
                 }
-                format => {
-                    let compressed = matches!(format, Format::Gzip | Format::Zstd);
-                    let report = &mut || meter.report(progress);
-                    match self.stage_layer(staging, bodies, data, compressed, report) {
+                _ => {
+                    let expected =
+                        Expected { digest: digest.map(|hex| format!("sha256:{hex}")), ..Expected::default() };
+                    let mut writer = self.layer(expected)?;
+                    copy_into(&mut data, &mut writer, &mut || meter.report(progress))?;
+                    match writer.finish() {
                         Ok(layer) => {
-                            let own = match &layer.blob {
-                                Some(blob) => blob.digest.strip_prefix("sha256:").unwrap_or_default(),
-                                None => &layer.hex,
-                            };
-                            if digest.is_some_and(|d| d != own) {
-                                return Err(wrong_digest(&path));
-                            }
-                            let existed = self.layer_dir(&layer.hex).exists();
-                            let diff_id = format!("sha256:{}", layer.hex);
-                            progress(Progress::Layer { diff_id, size: layer.unpacked.size, existed });
-                            archive.layers.insert(path, Layer::Good(layer.hex.clone()));
-                            archive.staged.push(layer);
+                            let hex = layer.diff_id.strip_prefix("sha256:").unwrap_or_default().to_owned();
+                            let existed = store.has_layer(&layer.diff_id);
+                            let (diff_id, size) = (layer.diff_id, layer.size);
+                            progress(Progress::Layer { diff_id, size, existed });
+                            archive.layers.insert(path, Layer::Good(hex));
                         }
+                        Err(Error::Mismatch(_)) => return Err(wrong_digest(&path)),
                         // Maybe an artifact of some other kind that nobody asks for.
                         Err(e @ (Error::InvalidTar(_) | Error::Unsupported(_))) => {
                             archive.layers.insert(path, Layer::Bad(e));
@@ -195,42 +181,6 @@ impl Store {
             }
         }
         Ok(archive)
-    }
-
-    /// The layer that a file of an archive is, told by its name alone: an uncompressed one named by its diff
-    /// id, or a blob that a known layer was read from. Such a file need not be read; that the image really
-    /// means this layer is checked against its configuration.
-    fn known_layer(
-        &self,
-        path: &[u8],
-        digest: Option<&str>,
-        blobs: &mut Option<HashMap<String, String>>,
-    ) -> Result<Option<String>, Error> {
-        let plain = path.strip_suffix(b".tar").and_then(|p| std::str::from_utf8(p).ok());
-        let Some(hex) = digest.or(plain).filter(|h| is_hex(h, 64)) else { return Ok(None) };
-        if self.layer_dir(hex).exists() {
-            return Ok(Some(hex.to_owned()));
-        }
-        if digest.is_none() {
-            return Ok(None);
-        }
-        let blobs = match blobs {
-            Some(blobs) => blobs,
-            None => blobs.insert(self.known_blobs()?),
-        };
-        Ok(blobs.get(&format!("sha256:{hex}")).cloned())
-    }
-
-    /// Which blobs unpack to which layers.
-    fn known_blobs(&self) -> Result<HashMap<String, String>, Error> {
-        let mut blobs = HashMap::new();
-        for hex in names(&self.root.join("layers"))? {
-            // A layer that goes away meanwhile is not known.
-            if let Ok(info) = self.layer_info(&hex) {
-                blobs.extend(info.blobs.into_iter().map(|b| (b.digest, hex.clone())));
-            }
-        }
-        Ok(blobs)
     }
 }
 
@@ -380,10 +330,6 @@ impl Archive {
     /// Whether an image's parts fit together.
     fn check(&self, image: Described) -> Result<NewImage, Error> {
         let config = ImageConfig::parse(&image.config)?;
-        if !config.os.is_empty() && config.os != "linux" {
-            let why = format!("image operating system {:?} cannot be used on this platform", config.os);
-            return Err(Error::Unsupported(why));
-        }
         if config.diff_ids.len() != image.layers.len() {
             return Err(Error::InvalidArchive(format!(
                 "invalid manifest, layers length mismatch: expected {}, got {}",
@@ -391,7 +337,6 @@ impl Archive {
                 image.layers.len()
             )));
         }
-        let mut layers = Vec::new();
         for (i, (path, wanted)) in image.layers.iter().zip(&config.diff_ids).enumerate() {
             let hex = match self.follow(path, |p| self.layers.get(p)) {
                 Some(Layer::Good(hex)) => hex,
@@ -408,21 +353,18 @@ impl Archive {
                     "invalid diffID for layer {i}: expected {wanted:?}, got \"sha256:{hex}\""
                 )));
             }
-            layers.push(hex.clone());
         }
         let mut digests = Vec::new();
         if let Some(manifest) = &image.manifest {
             for tag in &image.tags {
-                digests.push(tag.clone().with_digest(manifest)?);
+                digests.push(tag.clone().with_digest(manifest)?.to_string());
             }
         }
         Ok(NewImage {
-            id: ImageId::of_digest(Sha256::digest(&image.config).into()),
             config: image.config,
-            layers,
-            tags: image.tags,
+            tags: image.tags.iter().map(Reference::to_string).collect(),
             digests,
-            parent: None,
+            ..NewImage::default()
         })
     }
 }
@@ -489,6 +431,12 @@ impl Descriptor {
         let name = self.annotation("org.opencontainers.image.ref.name").filter(|n| n.contains([':', '/']));
         Ok(name.and_then(|n| super::tag_reference(n).ok()).into_iter().collect())
     }
+}
+
+/// The digest that an archive's file is named by: a blob's, or an uncompressed layer's diff id.
+fn known_name(path: &[u8], digest: Option<&str>) -> Option<String> {
+    let plain = path.strip_suffix(b".tar").and_then(|p| std::str::from_utf8(p).ok());
+    digest.or(plain).filter(|hex| is_hex(hex, 64)).map(|hex| format!("sha256:{hex}"))
 }
 
 /// All writers call layers blobs or say `.tar` (`layer.tar`, `<digest>.tar.gz`). Without this a root file

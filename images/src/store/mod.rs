@@ -5,6 +5,7 @@
 //! images/<id>/      config.json as it came, index (merged from the layers; a cache)
 //! layers/<diff id>/ see `layer`
 //! objects/          bodies by content
+//! content/, blobs/  see `content`
 //! tmp/<random>/     one directory for each import, load or removal under way
 //! lock              held (flock) while repository.json and what it speaks of change
 //! ```
@@ -18,9 +19,11 @@
 //! `lock` is never held while a caller's stream is read or an index is built, nor while files are deleted.
 
 mod changes;
+mod content;
 mod derive;
 mod image;
 mod import;
+mod ingest;
 mod load;
 mod lock;
 mod remove;
@@ -38,11 +41,14 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Context, Error};
 use crate::index::Index;
+use crate::limits::Limits;
 use crate::reference::{Reference, is_hex};
 pub use changes::apply as apply_changes;
+pub use content::{Compression, ContentWriter, Descriptor, LayerBlob};
 pub use derive::Derivation;
 pub use image::{History, Image, ImageConfig, ImageId, RunConfig};
 pub use import::ImportOptions;
+pub use ingest::{Expected, Ingest, LayerWriter, NewImage, StagedLayer};
 pub use load::LoadedImage;
 pub use remove::{Removed, Usage};
 use repository::{Cached, Repository};
@@ -72,14 +78,15 @@ pub enum Progress {
     Committing,
 }
 
-/// An open store. Cheap to share (`Arc`); all methods may be called from any thread.
-#[derive(Debug)]
+/// An open store. Cheap to clone; all methods may be called from any thread.
+#[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
-    objects: PathBuf,
-    cached: Mutex<Cached>,
+    root: Arc<Path>,
+    objects: Arc<Path>,
+    limits: Arc<Limits>,
+    cached: Arc<Mutex<Cached>>,
     /// Configurations never change, so they are parsed once.
-    configs: Mutex<HashMap<String, Arc<ImageConfig>>>,
+    configs: Arc<Mutex<HashMap<String, Arc<ImageConfig>>>>,
 }
 
 /// Keeps an image's files while a container is being made of it or runs. See [`Store::hold`].
@@ -94,10 +101,18 @@ impl Store {
     /// # Errors
     /// The host's, and [`Error::Corrupt`] for a store of another version.
     pub fn open(root: &Path) -> Result<Store, Error> {
+        Store::open_with(root, Limits::default())
+    }
+
+    /// The same with other bounds for what comes in.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(root: &Path, limits: Limits) -> Result<Store, Error> {
         use std::os::unix::fs::DirBuilderExt;
         let mut make = std::fs::DirBuilder::new();
         make.recursive(true).mode(0o700);
-        for dir in ["images", "layers", "objects", "tmp"] {
+        for dir in ["images", "layers", "objects", "content", "blobs", "tmp"] {
             let path = root.join(dir);
             make.create(&path).context("creating", &path)?;
         }
@@ -112,7 +127,13 @@ impl Store {
                 _ => {}
             }
         }
-        let store = Store { root, objects, cached: Mutex::default(), configs: Mutex::default() };
+        let store = Store {
+            root: root.into(),
+            objects: objects.into(),
+            limits: Arc::new(limits),
+            cached: Arc::default(),
+            configs: Arc::default(),
+        };
         store.sweep()?;
         Ok(store)
     }
@@ -279,6 +300,8 @@ impl Store {
             history: config.history.clone(),
             last_tagged: entry.last_tagged.as_deref().and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok()),
             config,
+            manifest: entry.manifest.clone(),
+            documents: entry.documents.clone(),
             dir,
         })
     }

@@ -164,6 +164,12 @@ impl Store {
                 self.configs.lock().remove(&name);
             }
         }
+        let (content, used) = (self.root.join("content"), repository.used_content());
+        for name in names(&content)? {
+            if !used.contains(name.as_str()) && !pinned.contains(&format!("c-{name}")) {
+                garbage.push(content.join(name));
+            }
+        }
         if garbage.is_empty() {
             return Ok(None);
         }

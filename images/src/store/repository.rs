@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::content::{Descriptor, sha256_hex};
 use crate::error::{Context, Error};
 use crate::reference::Reference;
 
@@ -49,6 +50,12 @@ pub(super) struct Entry {
     /// Hex digits of the image that it was made of here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) parent: Option<String>,
+    /// The manifest or index by which it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<Descriptor>,
+    /// What it came with; kept as long as it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) documents: Vec<Descriptor>,
 }
 
 impl Default for Repository {
@@ -88,6 +95,13 @@ impl Repository {
     pub(super) fn used_layers(&self) -> HashSet<&str> {
         let all = self.images.values().chain(self.retained.values());
         all.flat_map(|e| e.layers.iter().map(String::as_str)).collect()
+    }
+
+    /// The documents of all images, in hex.
+    pub(super) fn used_content(&self) -> HashSet<&str> {
+        let all = self.images.values().chain(self.retained.values());
+        let documents = all.flat_map(|e| e.documents.iter().chain(&e.manifest));
+        documents.filter_map(|d| sha256_hex(&d.digest)).collect()
     }
 
     /// Replaces the file. The caller holds the store's lock.

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::content::Digesting;
 use super::staging::LayerInfo;
 use super::{Image, Store};
 use crate::error::{Context, Error};
@@ -54,12 +55,13 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] if the bytes are not what the layer's digest says; they were written by then.
     pub fn write_layer(&self, layer_hex: &str, out: &mut impl Write) -> Result<u64, Error> {
-        let mut out = Digesting { inner: out, hasher: Sha256::new(), count: 0 };
+        let mut out = Digesting::new(out);
         split::assemble(&self.layer_dir(layer_hex), &mut out)?;
-        if hex::encode(out.hasher.finalize()) != layer_hex {
+        let (digest, count) = out.finish();
+        if digest != layer_hex {
             return Err(Error::Corrupt(format!("layer {layer_hex} does not have its digest any more")));
         }
-        Ok(out.count)
+        Ok(count)
     }
 
     fn named(&self, name: &str) -> Result<Vec<Saved>, Error> {
@@ -176,23 +178,4 @@ fn encode(value: &serde_json::Value) -> Result<Vec<u8>, Error> {
 
 fn writing(source: io::Error) -> Error {
     Error::Io { what: "writing the archive".into(), source }
-}
-
-struct Digesting<W> {
-    inner: W,
-    hasher: Sha256,
-    count: u64,
-}
-
-impl<W: Write> Write for Digesting<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(buf)?;
-        self.hasher.update(&buf[..n]);
-        self.count += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

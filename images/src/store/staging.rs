@@ -2,28 +2,27 @@
 //! and the sweep of what the dead left.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::content::{Descriptor, LayerBlob};
 use super::image::{Image, ImageId, image_dir, rfc3339};
+use super::ingest::{LayerWriter, Work};
 use super::repository::{Entry, Repository, sync_dir};
 use super::{Progress, Store, lock};
-use crate::compress::{Hashing, buffered, plain};
 use crate::error::{Context, Error};
-use crate::layer::bodies::{Bodies, forget_all_unused, forget_if_unused, open_dir};
+use crate::layer::bodies::{forget_all_unused, forget_if_unused, open_dir};
 use crate::layer::record::{Reader as Records, Record};
 use crate::layer::tree::Tree;
-use crate::layer::unpack::{Unpacked, unpack};
+use crate::layer::unpack::Unpacked;
 use crate::reference::Reference;
-use crate::tar;
 
-/// Most layers of one image; overlayfs ends at 500, Docker at about 125.
-const LAYERS_MAX: usize = 4096;
 /// Bytes of the caller's stream between two reports of progress.
 const PROGRESS_STEP: u64 = 512 << 10;
 
@@ -42,23 +41,28 @@ impl Drop for Staging {
     }
 }
 
+impl Staging {
+    /// Marks something of the store as needed while this lives. The caller holds the store's lock.
+    pub(super) fn pin(&self, name: &str) -> Result<(), Error> {
+        let pins = self.path.join("pins");
+        fs::create_dir_all(&pins).context("creating", &pins)?;
+        let pin = pins.join(name);
+        File::create(&pin).context("creating", &pin)?;
+        Ok(())
+    }
+}
+
 /// A layer that is unpacked, but not yet part of the store.
-pub(super) struct StagedLayer {
-    dir: PathBuf,
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) dir: PathBuf,
     /// Its diff id.
     pub(super) hex: String,
     pub(super) unpacked: Unpacked,
     /// Length of the uncompressed archive.
-    tar_size: u64,
+    pub(super) tar_size: u64,
     /// The compressed blob it came from.
-    pub(super) blob: Option<Blob>,
-}
-
-/// A blob that unpacks to a layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Blob {
-    pub(super) digest: String,
-    pub(super) size: u64,
+    pub(super) blob: Option<LayerBlob>,
 }
 
 /// `layer.json`: what is known of a layer besides its records.
@@ -69,21 +73,33 @@ pub(super) struct LayerInfo {
     pub(super) inodes: u64,
     /// Length of the uncompressed archive.
     pub(super) tar_size: u64,
-    /// Blobs that unpack to this layer.
-    #[serde(default)]
-    pub(super) blobs: Vec<Blob>,
 }
 
-/// An image about to be committed.
-pub(super) struct NewImage {
+/// An image about to be committed, whose parts are known to be there.
+#[derive(Debug)]
+pub(super) struct Checked {
     pub(super) id: ImageId,
     pub(super) config: Vec<u8>,
     /// Diff ids in hex, the lowest first; each is staged or pinned.
     pub(super) layers: Vec<String>,
     pub(super) tags: Vec<Reference>,
     pub(super) digests: Vec<Reference>,
+    pub(super) manifest: Option<Descriptor>,
+    /// Each is staged or pinned.
+    pub(super) documents: Vec<Descriptor>,
     /// The image that it was made of here.
     pub(super) parent: Option<ImageId>,
+}
+
+impl Checked {
+    /// Adds the names and documents of the same image.
+    pub(super) fn join(&mut self, same: Checked) {
+        self.tags.extend(same.tags);
+        self.digests.extend(same.digests);
+        self.documents.extend(same.documents);
+        self.manifest = self.manifest.take().or(same.manifest);
+        self.parent = self.parent.take().or(same.parent);
+    }
 }
 
 impl Store {
@@ -103,48 +119,13 @@ impl Store {
         Ok(Staging { path, _lease: lease })
     }
 
-    /// Unpacks a layer, compressed or not, into `staging`.
-    ///
-    /// `blob` asks for the digest of the stream as it came.
-    pub(super) fn stage_layer(
-        &self,
-        staging: &Staging,
-        bodies: &mut Bodies<'_>,
-        stream: impl Read,
-        blob: bool,
-        progress: &mut dyn FnMut(),
-    ) -> Result<StagedLayer, Error> {
-        let dir = staging.path.join(format!("l-{:016x}", rand::random::<u64>()));
-        fs::create_dir(&dir).context("creating", &dir)?;
-        let mut stage = |stream: &mut dyn Read| -> Result<(String, Unpacked, u64), Error> {
-            let mut tar = tar::Reader::new(buffered(Hashing::new(plain(stream)?)?));
-            let unpacked = unpack(&mut tar, &dir, bodies, &mut |_| progress())?;
-            let (digest, tar_size) = tar.into_inner().into_inner().finish()?;
-            Ok((hex::encode(digest), unpacked, tar_size))
-        };
-        let (hex, unpacked, tar_size, blob) = if blob {
-            let mut hashing = Hashing::new(stream)?;
-            let (hex, unpacked, tar_size) = stage(&mut hashing)?;
-            let (digest, size) = hashing.finish()?;
-            (hex, unpacked, tar_size, Some(Blob { digest: format!("sha256:{}", hex::encode(digest)), size }))
-        } else {
-            let mut stream = stream;
-            let (hex, unpacked, tar_size) = stage(&mut stream)?;
-            (hex, unpacked, tar_size, None)
-        };
-        Ok(StagedLayer { dir, hex, unpacked, tar_size, blob })
-    }
-
     /// Keeps a layer that is in the store from being removed while `staging` lives; `false`: it is not there.
     pub(super) fn pin(&self, staging: &Staging, hex: &str) -> Result<bool, Error> {
         let _lock = self.lock()?;
         if !self.layer_dir(hex).is_dir() {
             return Ok(false);
         }
-        let pins = staging.path.join("pins");
-        fs::create_dir_all(&pins).context("creating", &pins)?;
-        let pin = pins.join(hex);
-        File::create(&pin).context("creating", &pin)?;
+        staging.pin(hex)?;
         Ok(true)
     }
 
@@ -155,13 +136,8 @@ impl Store {
     }
 
     /// Makes images part of the store: all of them or none.
-    pub(super) fn commit(
-        &self,
-        staging: &Staging,
-        bodies: &mut Bodies<'_>,
-        layers: &[StagedLayer],
-        images: &[NewImage],
-    ) -> Result<(), Error> {
+    pub(super) fn commit(&self, work: &Work, images: &[Checked]) -> Result<(), Error> {
+        let (staging, bodies, layers) = (&work.staging, &work.bodies, work.staged.lock());
         let mut entries = Vec::new();
         for (i, image) in images.iter().enumerate() {
             let dir = staging.path.join(format!("i-{i}"));
@@ -179,31 +155,49 @@ impl Store {
                 };
                 size = size.saturating_add(layer);
             }
-            let parent = image.parent.as_ref().map(|p| p.hex().to_owned());
-            entries.push((dir, Entry { size, layers: image.layers.clone(), last_tagged: None, parent }));
+            let entry = Entry {
+                size,
+                layers: image.layers.clone(),
+                last_tagged: None,
+                parent: image.parent.as_ref().map(|p| p.hex().to_owned()),
+                manifest: image.manifest.clone(),
+                documents: image.documents.clone(),
+            };
+            entries.push((dir, entry));
         }
-        for layer in layers {
+        for layer in layers.iter() {
             let info = LayerInfo {
                 size: layer.unpacked.size,
                 inodes: layer.unpacked.inodes,
                 tar_size: layer.tar_size,
-                blobs: layer.blob.iter().cloned().collect(),
             };
             let path = layer.dir.join("layer.json");
             let json = serde_json::to_vec(&info).map_err(|e| Error::Corrupt(e.to_string()))?;
             fs::write(&path, json).context("writing", &path)?;
         }
-        let stays = |layer: &StagedLayer| images.iter().any(|i| i.layers.contains(&layer.hex));
-        bodies.publish(|number| layers.iter().any(|l| l.unpacked.number == number && stays(l)))?;
+        let needed: HashSet<&String> = images.iter().flat_map(|i| &i.layers).collect();
+        let stays = |layer: &Staged| needed.contains(&layer.hex);
+        let numbers: HashSet<usize> = layers.iter().filter(|l| stays(l)).map(|l| l.unpacked.number).collect();
+        bodies.publish(|number| numbers.contains(&number))?;
 
         self.change(|repository| {
-            for layer in layers {
+            for layer in layers.iter().filter(|l| stays(l)) {
                 let place = self.layer_dir(&layer.hex);
-                if stays(layer) && !place.exists() {
+                if !place.exists() {
                     fs::rename(&layer.dir, &place).context("renaming to", &place)?;
+                }
+                if let Some(blob) = &layer.blob {
+                    self.add_blob(&layer.hex, blob)?;
+                }
+            }
+            for hex in work.contents.lock().iter() {
+                let (from, place) = (staging.path.join(format!("c-{hex}")), self.content_path(hex));
+                if !place.exists() {
+                    fs::rename(&from, &place).context("renaming to", &place)?;
                 }
             }
             sync_dir(&self.root.join("layers"))?;
+            sync_dir(&self.root.join("content"))?;
             for (image, (dir, entry)) in images.iter().zip(entries) {
                 self.place_image(repository, image, &dir, entry)?;
             }
@@ -215,14 +209,21 @@ impl Store {
     fn place_image(
         &self,
         repository: &mut Repository,
-        image: &NewImage,
+        image: &Checked,
         dir: &Path,
         entry: Entry,
     ) -> Result<(), Error> {
         let hex = image.id.hex().to_owned();
         let place = image_dir(&self.root, &hex);
         let entry = match repository.images.remove(&hex).or_else(|| repository.retained.remove(&hex)) {
-            Some(known) => known,
+            Some(known) => {
+                let mut documents = known.documents;
+                let fresh = entry.documents.into_iter().filter(|d| !documents.contains(d));
+                let fresh: Vec<Descriptor> = fresh.collect();
+                documents.extend(fresh);
+                let manifest = entry.manifest.or(known.manifest);
+                Entry { documents, manifest, parent: known.parent.or(entry.parent), ..known }
+            }
             None => {
                 if place.exists() {
                     // Somebody was killed between this rename and his commit.
@@ -277,11 +278,11 @@ impl Store {
                 }
             }
             let repository = self.repository()?;
-            let used = repository.used_layers();
+            let used_layers = repository.used_layers();
             let layers = self.root.join("layers");
             let mut garbage = Vec::new();
             for name in names(&layers)? {
-                if !used.contains(name.as_str()) && !pinned.contains(&name) {
+                if !used_layers.contains(name.as_str()) && !pinned.contains(&name) {
                     garbage.push(layers.join(name));
                 }
             }
@@ -289,6 +290,20 @@ impl Store {
             for name in names(&images)? {
                 if !repository.images.contains_key(&name) && !repository.retained.contains_key(&name) {
                     garbage.push(images.join(name));
+                }
+            }
+            let (content, used) = (self.root.join("content"), repository.used_content());
+            for name in names(&content)? {
+                if !used.contains(name.as_str()) && !pinned.contains(&format!("c-{name}")) {
+                    garbage.push(content.join(name));
+                }
+            }
+            let blobs = self.root.join("blobs");
+            for name in names(&blobs)? {
+                let path = blobs.join(name);
+                let known = fs::read_to_string(&path).is_ok_and(|hex| used_layers.contains(hex.as_str()));
+                if !known {
+                    fs::remove_file(&path).context("deleting", &path)?;
                 }
             }
             swept = !dead.is_empty() || !garbage.is_empty();
@@ -313,6 +328,7 @@ impl Store {
         let meta = File::open(dir.join("meta")).ok().map(BufReader::new);
         let records = meta.and_then(|m| Records::new(m).ok());
         let names = records.map(object_names);
+        self.forget_blobs(dir);
         remove_tree(dir).context("deleting", dir)?;
         let objects = open_dir(&self.objects)?;
         match names {
@@ -342,12 +358,6 @@ fn object_names<R: Read>(mut records: Records<R>) -> Result<Vec<String>, Error> 
 
 /// Merges layers, the lowest first, and writes the index.
 fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -> Result<(), Error> {
-    if layers.len() > LAYERS_MAX {
-        return Err(Error::Unsupported(format!(
-            "an image of {} layers (at most {LAYERS_MAX})",
-            layers.len()
-        )));
-    }
     let mut tree = Tree::new();
     let mut distinct: Vec<String> = Vec::new();
     for hex in layers {
@@ -390,6 +400,29 @@ pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+/// Copies the caller's stream into a layer, with reports of progress. Errors of the layer itself are left to its
+/// `finish`; `Err` is the stream's.
+pub(super) fn copy_into(
+    stream: &mut dyn Read,
+    layer: &mut LayerWriter,
+    progress: &mut dyn FnMut(),
+) -> Result<(), Error> {
+    let mut buf = vec![0; 128 << 10];
+    loop {
+        match stream.read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                if layer.write_all(&buf[..n]).is_err() {
+                    return Ok(());
+                }
+                progress();
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::reading(e)),
+        }
     }
 }
 
