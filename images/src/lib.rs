@@ -7,12 +7,14 @@
 //! - [`index`] is that tree on disk: immutable, memory-mapped, read in place.
 //! - [`store`] is the directory that holds it all, and the one place where images are named, committed and
 //!   removed.
+//! - [`build`] is the Dockerfile language.
 //! - [`mod@reference`] parses image names the way the docker client's users know them.
 //!
 //! Nothing here needs privilege: owners, modes, device numbers and extended attributes of a guest are
 //! metadata in the index, and no host path is ever built from a name in an archive. Nothing here talks to a
 //! network or runs a program.
 
+pub mod build;
 mod compress;
 mod error;
 pub mod index;
