@@ -28,6 +28,10 @@ pub(crate) const PRUNE_ANONYMOUS_ONLY: Version = v(42);
 pub(crate) const UNTAGGED_IS_EMPTY: Version = v(43);
 /// `VirtualSize` is gone.
 pub(crate) const NO_VIRTUAL_SIZE: Version = v(44);
+/// Events tell of images that were made here.
+pub(crate) const IMAGE_CREATED: Version = v(46);
+/// An image's configuration is shown without the fields that only containers have.
+pub(crate) const IMAGE_FIELDS_ONLY: Version = v(50);
 /// `Containers` in the image list is a count.
 pub(crate) const IMAGE_USERS_COUNTED: Version = v(51);
 /// `outputs` of events without the fields of API 1.51 and older.

@@ -82,6 +82,7 @@ impl Engine {
             "commit",
             &[("comment", request.comment), ("imageID", id.clone()), ("imageRef", name.clone())],
         );
+        self.image_event("create", &id, &id);
         if !name.is_empty() {
             self.image_event("tag", &id, &name);
         }

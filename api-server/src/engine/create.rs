@@ -50,17 +50,19 @@ impl Engine {
         validate_host(&host_view, &mut warnings)?;
         let name = request.name.as_deref().filter(|n| !n.is_empty()).map(names::check).transpose()?;
 
-        let image = if config_view.image.is_empty() {
-            None
+        // Held from here on: whoever removes the image meanwhile, its files stay.
+        let (image, hold) = if config_view.image.is_empty() {
+            (None, None)
         } else {
-            Some(self.images.for_container(&config_view.image, request.platform.as_deref())?)
+            let found = self.images.for_container(&config_view.image, request.platform.as_deref())?;
+            (Some(found.0), Some(found.1))
         };
         if let Some(image) = &image {
             merge_image(&mut config, &mut config_view, image)?;
             if request.platform.is_none() && !image.matches_host() {
                 warnings.push(format!(
                     "The requested image's platform ({}) does not match the detected host platform ({}) and no specific platform was requested",
-                    image.platform(),
+                    image.platform,
                     super::images::host_platform(),
                 ));
             }
@@ -91,6 +93,7 @@ impl Engine {
                 endpoints,
                 args,
                 image,
+                hold,
             },
             &mut made,
         );
@@ -128,7 +131,7 @@ impl Engine {
             image: parts.config_view.image.clone(),
             image_id: parts.image.as_ref().map(|i| i.id.clone()).unwrap_or_default(),
             image_index: parts.image.as_ref().and_then(|i| i.index.clone()),
-            platform: parts.image.as_ref().map_or_else(super::images::host_platform, Image::platform),
+            platform: parts.image.as_ref().map_or_else(super::images::host_platform, |i| i.platform.clone()),
             config: parts.config,
             host: parts.host,
             endpoints: parts.endpoints,
@@ -145,7 +148,7 @@ impl Engine {
             manually_stopped: false,
         };
         let container = Arc::new(Container::new(record, dir, self.run_dir(parts.id)));
-        *container.hold.lock() = parts.image.as_ref().and_then(|i| self.images.hold(&i.id));
+        *container.hold.lock() = parts.hold;
         // The supervisor of a stopped container's files (`docker cp` before the first start) reads it too.
         self.write_spec(&container)?;
         self.save(&container)?;
@@ -221,6 +224,7 @@ struct Parts<'a> {
     endpoints: Object,
     args: Vec<String>,
     image: Option<Image>,
+    hold: Option<carrack_images::Hold>,
 }
 
 /// The host's name, for containers that share its network or its UTS namespace.

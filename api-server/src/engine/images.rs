@@ -5,8 +5,9 @@ use super::error::{Error, Kind, Result};
 use super::names;
 use super::wire::Object;
 use carrack_images::reference::Reference;
-use carrack_images::{Derivation, ErrorKind, ImageId, ImportOptions, Progress, Removed, Store};
+use carrack_images::{Derivation, ErrorKind, Hold, ImageId, ImportOptions, Progress, Removed, Store};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,13 @@ pub struct Image {
     pub os: String,
     pub architecture: String,
     pub variant: String,
+    /// `os/architecture[/variant]`, the host's where the configuration does not say.
+    pub platform: String,
+    /// `os.version` of the configuration.
+    pub os_version: String,
+    pub docker_version: String,
+    /// Id of the image that it was made of here, or empty.
+    pub parent: String,
     pub author: String,
     pub comment: String,
     /// The `config` object of the image's configuration: `Env`, `Cmd`, …
@@ -39,22 +47,13 @@ pub struct Image {
 }
 
 impl Image {
-    pub fn platform(&self) -> String {
-        let os = if self.os.is_empty() { "linux" } else { &self.os };
-        let architecture =
-            if self.architecture.is_empty() { host_architecture() } else { &self.architecture };
-        match self.variant.as_str() {
-            "" => format!("{os}/{architecture}"),
-            v => format!("{os}/{architecture}/{v}"),
-        }
-    }
-
     pub fn matches_host(&self) -> bool {
         self.architecture.is_empty() || self.architecture == host_architecture()
     }
 
     fn of(image: &carrack_images::Image) -> Image {
         let config = &image.config;
+        let text = |key: &str| config.raw[key].as_str().unwrap_or_default().to_string();
         Image {
             id: image.id.to_string(),
             tags: image.references.clone(),
@@ -66,16 +65,33 @@ impl Image {
             os: config.os.clone(),
             architecture: config.architecture.clone(),
             variant: config.variant.clone(),
+            platform: config.platform(),
+            os_version: text("os.version"),
+            docker_version: text("docker_version"),
+            parent: image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             author: config.author.clone(),
-            comment: image.history.last().map(|h| h.comment.clone()).unwrap_or_default(),
+            comment: Some(text("comment"))
+                .filter(|c| !c.is_empty())
+                .or_else(|| image.history.last().map(|h| h.comment.clone()))
+                .unwrap_or_default(),
             config: config.raw.get("config").and_then(Value::as_object).cloned().unwrap_or_default(),
             layers: image.layers.clone(),
             index: None,
         }
     }
 
+    /// As the API shows them: null where there are none.
     pub fn labels(&self) -> Value {
-        self.config.get("Labels").filter(|l| l.is_object()).cloned().unwrap_or_else(|| json!({}))
+        self.config.get("Labels").filter(|l| l.is_object()).cloned().unwrap_or(Value::Null)
+    }
+
+    pub fn label_map(&self) -> BTreeMap<String, String> {
+        serde_json::from_value(self.labels()).unwrap_or_default()
+    }
+
+    /// Whether it has a name, with a tag or a digest.
+    pub fn is_named(&self) -> bool {
+        !self.tags.is_empty() || !self.digests.is_empty()
     }
 }
 
@@ -107,6 +123,19 @@ pub fn with_tag(reference: &str) -> String {
     }
 }
 
+fn no_such_image(name: &str) -> Error {
+    Error::not_found(format!("No such image: {}", with_tag(name)))
+}
+
+fn check_platform(image: &Image, reference: &str, platform: &str) -> Result<()> {
+    if carrack_images::store::platform_fits(&image.platform, platform) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!(
+        "image with reference {reference} was found but does not provide the specified platform ({platform})"
+    )))
+}
+
 fn refused(e: carrack_images::Error) -> Error {
     let kind = match e.kind() {
         ErrorKind::NotFound => Kind::NotFound,
@@ -116,9 +145,7 @@ fn refused(e: carrack_images::Error) -> Error {
         ErrorKind::System => Kind::Internal,
     };
     match e {
-        carrack_images::Error::NotFound(name) => {
-            Error::not_found(format!("No such image: {}", with_tag(&name)))
-        }
+        carrack_images::Error::NotFound(name) => no_such_image(&name),
         other => Error::new(kind, other.to_string()),
     }
 }
@@ -144,22 +171,66 @@ impl Images {
     }
 
     /// The image to run, with its index, checked against the platform that was asked for.
-    pub fn for_container(&self, reference: &str, platform: Option<&str>) -> Result<Image> {
+    /// Its files stay while the hold lives.
+    pub fn for_container(&self, reference: &str, platform: Option<&str>) -> Result<(Image, Hold)> {
         let found = self.store.resolve(reference).map_err(refused)?;
+        let hold = self.store.hold(&found.id).map_err(|_| no_such_image(reference))?;
         let mut image = Image::of(&found);
-        let wanted = platform.unwrap_or_default();
-        let provided = image.platform();
-        let fits = wanted.is_empty()
-            || provided == wanted
-            || provided.starts_with(&format!("{wanted}/"))
-            || wanted.starts_with(&format!("{provided}/"));
-        if !fits {
-            return Err(Error::not_found(format!(
-                "image with reference {reference} was found but does not provide the specified platform ({wanted})"
-            )));
-        }
+        check_platform(&image, reference, platform.unwrap_or_default())?;
         image.index = Some(self.store.ensure_index(&found).map_err(refused)?);
+        Ok((image, hold))
+    }
+
+    /// An image by any name, refused where it is for another platform than the one that was asked for (if one was).
+    pub fn on_platform(&self, reference: &str, platform: &str) -> Result<Image> {
+        let image = self.resolve(reference)?;
+        check_platform(&image, reference, platform)?;
         Ok(image)
+    }
+
+    /// The ids of all images.
+    pub fn ids(&self) -> Result<HashSet<String>> {
+        Ok(self.store.ids().map_err(refused)?.iter().map(ToString::to_string).collect())
+    }
+
+    /// The ids of these images (those that there are) and of all that were made of them.
+    pub fn descendants(&self, references: &[String]) -> Result<HashSet<String>> {
+        let mut found: HashSet<String> =
+            references.iter().filter_map(|r| self.resolve(r).ok()).map(|i| i.id).collect();
+        let all = self.list()?;
+        loop {
+            let more: Vec<&Image> =
+                all.iter().filter(|i| found.contains(&i.parent) && !found.contains(&i.id)).collect();
+            if more.is_empty() {
+                return Ok(found);
+            }
+            found.extend(more.into_iter().map(|i| i.id.clone()));
+        }
+    }
+
+    /// For each of these images, the bytes of its layers that another of them has too.
+    pub fn shared_sizes(&self, images: &[Image]) -> Result<HashMap<String, u64>> {
+        let mut users: HashMap<&str, u32> = HashMap::new();
+        for image in images {
+            let distinct: HashSet<&str> = image.layers.iter().map(String::as_str).collect();
+            distinct.into_iter().for_each(|layer| *users.entry(layer).or_default() += 1);
+        }
+        let mut sizes: HashMap<&str, u64> = HashMap::new();
+        let mut shared = HashMap::new();
+        for image in images {
+            if image.layers.iter().any(|l| users[l.as_str()] > 1 && !sizes.contains_key(l.as_str()))
+                && let Some(id) = ImageId::parse(&image.id)
+            {
+                // One that was removed meanwhile shares nothing.
+                let Ok(found) = self.store.get(&id) else { continue };
+                let known = self.store.layer_sizes(&found).map_err(refused)?;
+                sizes.extend(image.layers.iter().map(String::as_str).zip(known));
+            }
+            let of = image.layers.iter().filter(|l| users[l.as_str()] > 1);
+            let sum = of.map(|l| sizes.get(l.as_str()).copied().unwrap_or(0)).sum();
+            shared.insert(image.id.clone(), sum);
+        }
+        Ok(shared)
     }
 
     /// Makes sure that the index of a container's image is there before a start. `None`: the image is gone.
@@ -189,11 +260,15 @@ impl Images {
             json!({ "Id": "<missing>", "Created": 0, "CreatedBy": "", "Tags": null, "Size": size, "Comment": "" })
         }));
         rows.reverse();
-        if let Some(top) = rows.first_mut() {
-            top["Id"] = json!(image.id.to_string());
+        // The images that the steps made, as far as they are still here.
+        let mut known = Some(image);
+        for row in &mut rows {
+            let Some(image) = known.take() else { break };
+            row["Id"] = json!(image.id.to_string());
             if !image.references.is_empty() {
-                top["Tags"] = json!(image.references);
+                row["Tags"] = json!(image.references);
             }
+            known = image.parent.and_then(|p| self.store.get(&p).ok());
         }
         Ok(Value::Array(rows))
     }
@@ -211,9 +286,10 @@ impl Images {
         &self,
         reference: &str,
         force: bool,
+        prune: bool,
         user: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Vec<Removed>> {
-        self.store.remove(reference, force, &|id| user(id.as_str())).map_err(refused)
+        self.store.remove_as(reference, force, prune, &|id| user(id.as_str())).map_err(refused)
     }
 
     /// Deletes what was removed by force while a container used it.
@@ -223,9 +299,14 @@ impl Images {
         }
     }
 
-    /// Loads an archive; the lines that the client prints, and the ids with their names.
-    pub fn load(&self, tar: impl Read) -> Result<Vec<(String, Vec<String>)>> {
-        let loaded = self.store.load(tar, &mut |_: Progress| {}).map_err(refused)?;
+    /// Loads an archive, or what of it is for `platform` (if one is asked for); the ids with their names.
+    pub fn load(
+        &self,
+        tar: impl Read,
+        platform: &str,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<(String, Vec<String>)>> {
+        let loaded = self.store.load_for(tar, platform, progress).map_err(refused)?;
         Ok(loaded.into_iter().map(|i| (i.id.to_string(), i.references)).collect())
     }
 
@@ -255,7 +336,7 @@ impl Images {
     }
 
     /// Keeps an image's files for a container, whoever removes the image in whatever process.
-    pub fn hold(&self, id: &str) -> Option<carrack_images::store::Hold> {
+    pub fn hold(&self, id: &str) -> Option<Hold> {
         self.store.hold(&ImageId::parse(id)?).ok()
     }
 

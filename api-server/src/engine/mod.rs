@@ -25,6 +25,7 @@ pub mod events;
 pub mod exec;
 pub mod files;
 pub mod filters;
+pub mod glob;
 pub mod health;
 pub mod images;
 pub mod life;
@@ -33,6 +34,7 @@ pub mod merge;
 pub mod mounts;
 pub mod names;
 pub mod networks;
+mod prune;
 pub mod record;
 mod remove;
 pub mod run;
@@ -45,6 +47,7 @@ mod stop;
 pub mod store;
 pub mod supervisor;
 pub mod update;
+pub mod usage;
 pub mod validate;
 pub mod view;
 pub mod volumes;
@@ -55,11 +58,10 @@ use error::{Error, Result};
 use events::Events;
 use parking_lot::{Mutex, RwLock};
 use record::{Container, Record};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use store::{Bucket, Store};
 
 /// Where the engine keeps things and what it starts.
@@ -85,7 +87,7 @@ pub struct Engine {
     /// Name → id. Reserved when a create begins, released when the removal has finished.
     names: Mutex<HashMap<String, String>>,
     pub(crate) execs: Mutex<HashMap<String, exec::Exec>>,
-    pub(crate) pruning: AtomicBool,
+    pruning: prune::Pruning,
 }
 
 /// Makes a directory (and its parents) that only this user may enter.
@@ -120,11 +122,13 @@ impl Engine {
             containers: RwLock::default(),
             names: Mutex::default(),
             execs: Mutex::default(),
-            pruning: AtomicBool::new(false),
+            pruning: prune::Pruning::default(),
             store,
             settings,
         };
-        for (key, bytes) in engine.store.list(Bucket::Containers)? {
+        let stored = engine.store.list(Bucket::Containers)?;
+        engine.sweep_directories(&stored.iter().map(|(key, _)| key.as_str()).collect());
+        for (key, bytes) in stored {
             let record: Record = match serde_json::from_slice(&bytes) {
                 Ok(record) => record,
                 Err(e) => {
@@ -139,6 +143,21 @@ impl Engine {
             engine.containers.write().insert(key, Arc::new(container));
         }
         Ok(Arc::new(engine))
+    }
+
+    /// Deletes directories of containers whose creation was cut off before their record was written. They never ran.
+    fn sweep_directories(&self, recorded: &HashSet<&str>) {
+        let root = self.settings.data_root.join("containers");
+        for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().filter(|n| n.len() == 64 && !recorded.contains(n)) else { continue };
+            if id.bytes().all(|b| b.is_ascii_hexdigit()) && entry.file_type().is_ok_and(|t| t.is_dir()) {
+                tracing::info!(container = id, "sweeping up after a creation that was cut off");
+                if let Err(e) = volumes::remove_tree(&entry.path()) {
+                    tracing::warn!(container = id, error = %e, "its directory stays behind");
+                }
+            }
+        }
     }
 
     pub fn container_dir(&self, id: &str) -> PathBuf {
@@ -264,21 +283,60 @@ impl Engine {
         self.events.send("volume", action, &volume.name, attributes);
     }
 
+    /// Tells the world about an image: with its labels, while it is there. `id`: the actor, a name for what comes from or
+    /// goes to a registry.
     pub(crate) fn image_event(&self, action: &str, id: &str, name: &str) {
-        self.events.send("image", action, id, BTreeMap::from([("name".to_string(), name.to_string())]));
+        let mut attributes = self.images.get(id).map(|i| i.label_map()).unwrap_or_default();
+        attributes.insert("name".to_string(), name.to_string());
+        self.events.send("image", action, id, attributes);
     }
 
-    /// For each image that a container uses, the words for one such container, a running one first.
-    pub fn image_usage(&self) -> HashMap<String, String> {
-        let mut usage: HashMap<String, String> = HashMap::new();
-        for c in self.all() {
+    /// The words for a container that uses the image, a running one first.
+    pub fn image_user(&self, id: &str) -> Option<String> {
+        let containers = self.containers.read();
+        let mut stopped = None;
+        for c in containers.values() {
             let record = c.record.read();
-            let running = record.state.is_up();
-            if !record.image_id.is_empty() && (running || !usage.contains_key(&record.image_id)) {
-                usage.insert(record.image_id.clone(), images::user(running, &c.id));
+            if record.image_id != id {
+                continue;
+            }
+            if record.state.is_up() {
+                return Some(images::user(true, &c.id));
+            }
+            stopped = Some(images::user(false, &c.id));
+        }
+        stopped
+    }
+
+    /// How many containers use each image.
+    pub fn image_users(&self) -> HashMap<String, i64> {
+        let mut users = HashMap::new();
+        for c in self.containers.read().values() {
+            *users.entry(c.record.read().image_id.clone()).or_default() += 1;
+        }
+        users
+    }
+
+    /// Removes a name or an image, and, with `prune`, parents that only it needed.
+    pub fn remove_image(&self, name: &str, force: bool, prune: bool) -> Result<Vec<carrack_images::Removed>> {
+        use carrack_images::Removed;
+        let id = self.images.resolve(name)?.id;
+        let known = self.images.ids()?;
+        let removed = self.images.remove(name, force, prune, &|id| self.image_user(id))?;
+        for what in &removed {
+            match what {
+                Removed::Untagged(_) => self.image_event("untag", &id, &id),
+                // Layers are reported too, but are nobody's event.
+                Removed::Deleted(what) if known.contains(what) => self.image_event("delete", what, what),
+                Removed::Deleted(_) => {}
             }
         }
-        usage
+        Ok(removed)
+    }
+
+    /// Deletes the files of images that were removed by force while a container used them.
+    pub(crate) fn sweep_images(&self) {
+        self.images.sweep(&|id| self.image_user(id));
     }
 
     /// Containers that refer to the volume, running or not.

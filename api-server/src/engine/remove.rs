@@ -79,8 +79,7 @@ impl Engine {
             }
         }
         if self.images.is_nameless(&record.image_id) {
-            let usage = self.image_usage();
-            self.images.sweep(&|id| usage.get(id).cloned());
+            self.sweep_images();
         }
         self.container_event(c, "destroy", &[]);
         c.published.send_modify(|p| p.removed = Some(None));

@@ -6,6 +6,7 @@ use super::filters::Filters;
 use super::life::State;
 use super::record::{Container, Kind, MountPoint, Record};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -163,7 +164,7 @@ impl Engine {
     }
 
     fn add_sizes(&self, o: &mut Value, record: &Record, c: &Container) {
-        let rw = super::volumes::tree_size(&c.dir.join("delta"), 0);
+        let rw = self.written(c);
         let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
         o["SizeRw"] = json!(rw);
         o["SizeRootFs"] = json!(rw + image);
@@ -223,13 +224,15 @@ impl Engine {
         for reference in filters.get("since") {
             range.end = range.end.min(position(reference)?);
         }
-        let ancestors: Option<Vec<String>> = filters.has("ancestor").then(|| {
-            filters.get("ancestor").iter().filter_map(|a| self.images.resolve(a).ok()).map(|i| i.id).collect()
-        });
+        let ancestors = if filters.has("ancestor") {
+            Some(self.images.descendants(filters.get("ancestor"))?)
+        } else {
+            None
+        };
         let mut chosen = Vec::new();
         for c in everything.iter().take(range.end).skip(range.start) {
             let record = c.record.read();
-            if !(all || record.state.is_up()) || !self.matches(c, &record, filters, ancestors.as_deref()) {
+            if !(all || record.state.is_up()) || !self.matches(c, &record, filters, ancestors.as_ref()) {
                 continue;
             }
             drop(record);
@@ -246,7 +249,7 @@ impl Engine {
         c: &Container,
         record: &Record,
         filters: &Filters,
-        ancestors: Option<&[String]>,
+        ancestors: Option<&HashSet<String>>,
     ) -> bool {
         let slashed = format!("/{}", record.name);
         let networks = || {

@@ -117,7 +117,7 @@ impl Volumes {
 
     /// Bytes of the volume's files.
     pub fn size(&self, volume: &Volume) -> u64 {
-        tree_size(&self.path(volume), 0)
+        super::usage::tree_size(&self.path(volume))
     }
 }
 
@@ -134,17 +134,4 @@ pub fn remove_tree(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Sum of the sizes of the files below `path`; follows no links, and gives up below 64 levels.
-pub fn tree_size(path: &Path, depth: usize) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(m) if m.is_dir() && depth < 64 => tree_size(&entry.path(), depth + 1),
-            Ok(m) if m.is_file() => m.len(),
-            _ => 0,
-        })
-        .sum()
 }

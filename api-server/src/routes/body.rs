@@ -95,6 +95,15 @@ impl Stream for Pieces {
     }
 }
 
+/// The same of pieces that may also be a failure, which cuts the body off.
+pub(crate) fn breakable(capacity: usize) -> (mpsc::Sender<io::Result<Vec<u8>>>, Body) {
+    let (sender, receiver) = mpsc::channel(capacity);
+    let next = |mut receiver: mpsc::Receiver<io::Result<Vec<u8>>>| async move {
+        receiver.recv().await.map(|piece| (piece.map(Bytes::from), receiver))
+    };
+    (sender, Body::from_stream(futures_util::stream::unfold(receiver, next)))
+}
+
 /// A body of everything that can be read from `from`.
 pub(crate) fn reader(from: impl AsyncRead + Send + 'static) -> Body {
     Body::from_stream(Reading { from: Box::pin(from), buffer: vec![0; 64 << 10] })

@@ -17,7 +17,6 @@ use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -236,38 +235,8 @@ async fn remove(call: Call) -> Result<Response<Body>> {
 
 async fn prune(call: Call) -> Result<Response<Body>> {
     let filters = Filters::parse(call.query.get("filters"), &["label", "label!", "until"])?;
-    let until = filters.until()?;
     let engine = call.engine.clone();
-    if engine.pruning.swap(true, Ordering::SeqCst) {
-        return Err(Error::conflict("a prune operation is already running"));
-    }
-    let pruned = to_the_end(async move {
-        let mut deleted = Vec::new();
-        let mut space = 0u64;
-        for c in engine.all() {
-            let chosen = {
-                let r = c.record.read();
-                matches!(r.state, life::State::Created | life::State::Exited | life::State::Dead)
-                    && filters.labels(&r.labels())
-                    && until.is_none_or(|u| clock::parse_rfc3339(&r.created).is_some_and(|t| t < u))
-            };
-            if !chosen {
-                continue;
-            }
-            let size = crate::engine::volumes::tree_size(&c.dir.join("delta"), 0);
-            if engine.remove(&c, false, false).await.is_ok() {
-                space += size;
-                deleted.push(c.id.clone());
-            }
-        }
-        engine.pruning.store(false, Ordering::SeqCst);
-        let attributes = [("reclaimed".to_string(), space.to_string())];
-        engine.events.send("container", "prune", "", attributes.into());
-        Ok((deleted, space))
-    })
-    .await;
-    call.engine.pruning.store(false, Ordering::SeqCst);
-    let (deleted, space) = pruned?;
+    let (deleted, space) = to_the_end(async move { engine.prune_containers(&filters).await }).await?;
     Ok(ok(&json!({
         "ContainersDeleted": if deleted.is_empty() { None } else { Some(deleted) },
         "SpaceReclaimed": space,

@@ -6,7 +6,7 @@ use crate::engine::clock;
 use crate::engine::error::{Error, Result};
 use crate::engine::events::Event;
 use crate::engine::filters::Filters;
-use crate::version;
+use crate::version::{self, Version};
 use axum::body::Body;
 use axum::http::{Response, header};
 use axum::response::IntoResponse;
@@ -61,6 +61,7 @@ async fn events(call: Call) -> Result<Response<Body>> {
     } else {
         "application/json"
     };
+    let version = call.version;
     let legacy = !call.version.has(version::EVENTS_WITHOUT_LEGACY);
     let (past, mut live) = call.engine.events.subscribe();
     let (out, body) = channel(64);
@@ -73,7 +74,7 @@ async fn events(call: Call) -> Result<Response<Body>> {
             for event in past {
                 let in_window =
                     since.is_none_or(|s| event.time >= s) && until.is_none_or(|u| event.time <= u);
-                if in_window && matches(&event, &filters) && out.send(line(&event)).await.is_err() {
+                if in_window && matches(&event, &filters, version) && out.send(line(&event)).await.is_err() {
                     return;
                 }
             }
@@ -93,7 +94,7 @@ async fn events(call: Call) -> Result<Response<Body>> {
                 () = &mut end => return,
                 () = out.closed() => return,
                 received = live.recv() => match received {
-                    Ok(event) if matches(&event, &filters) => {
+                    Ok(event) if matches(&event, &filters, version) => {
                         if out.send(line(&event)).await.is_err() {
                             return;
                         }
@@ -108,7 +109,11 @@ async fn events(call: Call) -> Result<Response<Body>> {
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
-fn matches(event: &Event, filters: &Filters) -> bool {
+fn matches(event: &Event, filters: &Filters, version: Version) -> bool {
+    if event.kind == "image" && event.action == "create" && !version.has(version::IMAGE_CREATED) {
+        return false;
+    }
+
     let attribute = |key: &str| event.attributes.get(key).map(String::as_str).unwrap_or_default();
     // By id or name, exact or by the beginning.
     let object = |kind: &str| {
@@ -155,7 +160,8 @@ mod tests {
             attributes: attributes(&[("name", "web"), ("image", "debian:12"), ("project", "x")]),
             time: 0,
         };
-        let check = |text: &str| matches(&event, &Filters::parse(Some(text), FILTERS).unwrap());
+        let check =
+            |text: &str| matches(&event, &Filters::parse(Some(text), FILTERS).unwrap(), version::NEWEST);
         assert!(check(r#"{"event":["health_status"]}"#));
         assert!(!check(r#"{"event":["health"]}"#));
         assert!(check(r#"{"container":["web"]}"#) && check(r#"{"container":["abc"]}"#));

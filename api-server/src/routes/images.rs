@@ -1,30 +1,28 @@
-//! `/images`: list, inspect, history, tag, remove, import, load, prune.
+//! `/images`: list, inspect, history, tag, remove, prune, pull; `/commit`.
 
-use super::body::{self, channel, ok};
+use super::body::{self, ok};
 use super::{Call, Route, blocking, delete, get, post};
-use crate::engine::Engine;
 use crate::engine::clock;
 use crate::engine::commit::CommitRequest;
 use crate::engine::error::{Error, Result};
 use crate::engine::filters::Filters;
+use crate::engine::glob::Glob;
 use crate::engine::images::{Image, join};
+use crate::engine::wire;
 use crate::version::{self, Version};
 use axum::body::Body;
-use axum::http::{Response, StatusCode, header};
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use carrack_images::{ImportOptions, Removed};
-use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::Arc;
+use carrack_images::Removed;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use time::OffsetDateTime;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/images/json", list),
         post("/images/create", create),
-        post("/images/load", load),
         post("/images/prune", prune),
-        get("/images/get", save),
-        get("/images/{name}/get", save),
         post("/commit", commit),
         get("/images/{name}/json", inspect),
         get("/images/{name}/history", history),
@@ -33,112 +31,196 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// How many containers use each image.
-fn users(engine: &Engine) -> HashMap<String, i64> {
-    let mut users = HashMap::new();
-    for c in engine.all() {
-        *users.entry(c.record.read().image_id.clone()).or_default() += 1;
-    }
-    users
-}
-
 fn none_list(list: &[String], none: &str, version: Version) -> Value {
     if list.is_empty() && !version.has(version::UNTAGGED_IS_EMPTY) { json!([none]) } else { json!(list) }
 }
 
-fn summary(image: &Image, containers: i64, version: Version) -> Value {
-    let mut o = json!({
-        "Id": image.id, "ParentId": "",
-        "RepoTags": none_list(&image.tags, "<none>:<none>", version),
-        "RepoDigests": none_list(&image.digests, "<none>@<none>", version),
-        "Created": image.created_unix, "Size": image.size, "SharedSize": -1, "Labels": image.labels(),
-        "Containers": if version.has(version::IMAGE_USERS_COUNTED) { containers } else { -1 },
-    });
-    if !version.has(version::NO_VIRTUAL_SIZE) {
-        o["VirtualSize"] = json!(image.size);
+/// What the list shows of an image.
+struct Row<'a> {
+    image: &'a Image,
+    tags: Vec<String>,
+    digests: Vec<String>,
+}
+
+impl Row<'_> {
+    fn to_json(&self, containers: i64, shared: i64, version: Version) -> Value {
+        let image = self.image;
+        let mut o = json!({
+            "Id": image.id, "ParentId": image.parent,
+            "RepoTags": none_list(&self.tags, "<none>:<none>", version),
+            "RepoDigests": none_list(&self.digests, "<none>@<none>", version),
+            "Created": image.created_unix, "Size": image.size, "SharedSize": shared, "Labels": image.labels(),
+            "Containers": if version.has(version::IMAGE_USERS_COUNTED) { containers } else { -1 },
+        });
+        if !version.has(version::NO_VIRTUAL_SIZE) {
+            o["VirtualSize"] = json!(image.size);
+        }
+        o
     }
-    o
+}
+
+/// The filters of the list, with names resolved and patterns compiled.
+struct Wanted {
+    filters: Filters,
+    dangling: Option<bool>,
+    references: Vec<Glob>,
+    /// Created before this.
+    before: Option<OffsetDateTime>,
+    since: Option<OffsetDateTime>,
+}
+
+impl Wanted {
+    fn parse(call: &Call) -> Result<Wanted> {
+        let known = ["before", "dangling", "label", "label!", "reference", "since", "until"];
+        let filters = Filters::parse(call.query.get("filters"), &known)?;
+        let bad = |p: &String| Error::invalid(format!("syntax error in pattern: {p}"));
+        let references = filters.get("reference").iter().map(|p| Glob::parse(p).ok_or_else(|| bad(p)));
+        let now = clock::now();
+        let until = filters.get("until").iter().map(|t| clock::parse_until(t, now).map_err(Error::invalid));
+        let mut wanted = Wanted {
+            dangling: filters.flag("dangling")?,
+            references: references.collect::<Result<_>>()?,
+            before: until.collect::<Result<Vec<_>>>()?.into_iter().min(),
+            since: None,
+            filters,
+        };
+        let created = |name: &String| {
+            let image = call.engine.images.resolve(name)?;
+            Ok(clock::parse_rfc3339(&image.created).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+        };
+        let before = wanted.filters.get("before").iter().map(created).collect::<Result<Vec<_>>>()?;
+        wanted.before = before.into_iter().chain(wanted.before).min();
+        let since = wanted.filters.get("since").iter().map(created).collect::<Result<Vec<_>>>()?;
+        wanted.since = since.into_iter().max();
+        Ok(wanted)
+    }
+
+    /// A name matches with and without its tag or digest.
+    fn matches_name(&self, name: &str) -> bool {
+        let bare = match name.split_once('@') {
+            Some((bare, _)) => bare,
+            None => name.rsplit_once(':').map_or(name, |(bare, _)| bare),
+        };
+        self.references.is_empty() || self.references.iter().any(|g| g.matches(name) || g.matches(bare))
+    }
+
+    /// What is shown of the image; `None`: nothing.
+    fn row<'a>(&self, image: &'a Image, is_hidden: bool) -> Option<Row<'a>> {
+        let created = clock::parse_rfc3339(&image.created);
+        if self.before.is_some_and(|t| created.is_none_or(|c| c >= t))
+            || self.since.is_some_and(|t| created.is_none_or(|c| c <= t))
+            || !self.filters.labels(&image.label_map())
+        {
+            return None;
+        }
+        let some = |names: &[String]| names.iter().filter(|n| self.matches_name(n)).cloned().collect();
+        let row = Row { image, tags: some(&image.tags), digests: some(&image.digests) };
+        let is_shown = if row.tags.is_empty() && row.digests.is_empty() {
+            !is_hidden && self.dangling != Some(false) && self.references.is_empty()
+        } else {
+            self.dangling != Some(true) || row.tags.is_empty()
+        };
+        is_shown.then_some(row)
+    }
 }
 
 async fn list(call: Call) -> Result<Response<Body>> {
-    let known = ["before", "dangling", "label", "label!", "reference", "since", "until"];
-    let filters = Filters::parse(call.query.get("filters"), &known)?;
-    let dangling = filters.flag("dangling")?;
-    let until = filters.until()?;
-    let version = call.version;
-    let engine = call.engine.clone();
+    let (all, sizes) = (call.query.flag("all"), call.query.flag("shared-size"));
     blocking(move || {
-        let all = engine.images.list()?;
-        let created = |reference: &String| engine.images.resolve(reference).map(|i| i.created_unix);
-        let before = filters.get("before").iter().map(created).collect::<Result<Vec<_>>>()?;
-        let since = filters.get("since").iter().map(created).collect::<Result<Vec<_>>>()?;
-        let users = users(&engine);
-        let rows: Vec<Value> = all
+        let wanted = Wanted::parse(&call)?;
+        let images = call.engine.images.list()?;
+        let users = call.engine.image_users();
+        let shared = if sizes { Some(call.engine.images.shared_sizes(&images)?) } else { None };
+        // What only stands between a base and its child is shown with `all` alone.
+        let parents: HashSet<&str> = images.iter().map(|i| i.parent.as_str()).collect();
+        let is_hidden = |i: &Image| !all && !i.is_named() && parents.contains(i.id.as_str());
+        let rows: Vec<Value> = images
             .iter()
-            .filter(|i| {
-                dangling.is_none_or(|d| d == (i.tags.is_empty() && i.digests.is_empty()))
-                    && filters.labels(&labels(i))
-                    && filters.any("reference", |v| i.tags.iter().any(|t| matches_reference(v, t)))
-                    && before.iter().all(|t| i.created_unix < *t)
-                    && since.iter().all(|t| i.created_unix > *t)
-                    && until.is_none_or(|u| i.created_unix < u.unix_timestamp())
+            .filter_map(|i| wanted.row(i, is_hidden(i)))
+            .map(|row| {
+                let id = &row.image.id;
+                let shared = match &shared {
+                    Some(sizes) => sizes.get(id).and_then(|s| i64::try_from(*s).ok()).unwrap_or(0),
+                    None => -1,
+                };
+                row.to_json(users.get(id).copied().unwrap_or(0), shared, call.version)
             })
-            .map(|i| summary(i, users.get(&i.id).copied().unwrap_or(0), version))
             .collect();
         Ok(ok(&json!(rows)))
     })
     .await
 }
 
-fn labels(image: &Image) -> std::collections::BTreeMap<String, String> {
-    serde_json::from_value(image.labels()).unwrap_or_default()
+/// The `platform` parameter where it is a JSON object: `os/architecture[/variant]`, empty if it is absent.
+pub(super) fn platform_object(call: &Call) -> Result<String> {
+    let text = call.query.text("platform");
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let failed = |e: &dyn std::fmt::Display| Error::invalid(format!("failed to parse platform: {e}"));
+    let value = super::body::parse(text.as_bytes()).map_err(|e| failed(&e.message))?;
+    let object = value.as_object().ok_or_else(|| failed(&"an object was expected"))?;
+    let part = |key: &str| wire::field(object, key).and_then(Value::as_str).unwrap_or_default();
+    let (os, architecture, variant) = (part("os"), part("architecture"), part("variant"));
+    match (os, architecture, variant) {
+        ("", "", v) if !v.is_empty() => {
+            Err(Error::invalid("optional platform fields provided, but OS and Architecture are missing"))
+        }
+        ("", ..) | (_, "", _) => Err(Error::invalid("both OS and Architecture must be provided")),
+        (os, architecture, "") => Ok(format!("{os}/{architecture}")),
+        (os, architecture, variant) => Ok(format!("{os}/{architecture}/{variant}")),
+    }
 }
 
-/// A reference pattern: `*` within a path component; the tag may be left out.
-fn matches_reference(pattern: &str, reference: &str) -> bool {
-    fn glob(p: &[u8], t: &[u8]) -> bool {
-        // Iterative, with one place to go back to: no pattern costs more than the product of the lengths.
-        let (mut pi, mut ti, mut star) = (0, 0, None);
-        while ti < t.len() {
-            match p.get(pi) {
-                Some(b'*') => {
-                    star = Some((pi, ti));
-                    pi += 1;
-                }
-                Some(c) if *c == t[ti] || *c == b'?' => {
-                    pi += 1;
-                    ti += 1;
-                }
-                _ => match star {
-                    Some((sp, st)) if t[st] != b'/' => {
-                        star = Some((sp, st + 1));
-                        pi = sp + 1;
-                        ti = st + 1;
-                    }
-                    _ => return false,
-                },
-            }
-        }
-        p[pi..].iter().all(|c| *c == b'*')
+/// Fields of an image's configuration that are always shown.
+const ALWAYS: [(&str, bool); 8] = [
+    ("Cmd", false),
+    ("Entrypoint", false),
+    ("Env", false),
+    ("Labels", false),
+    ("OnBuild", false),
+    ("User", true),
+    ("Volumes", false),
+    ("WorkingDir", true),
+];
+
+/// Those that are shown where they are set.
+const WHERE_SET: [&str; 5] = ["ArgsEscaped", "ExposedPorts", "Healthcheck", "Shell", "StopSignal"];
+
+/// Those of containers, which every image had too before API 1.50.
+fn of_containers() -> Value {
+    json!({
+        "AttachStderr": false, "AttachStdin": false, "AttachStdout": false, "Domainname": "", "Hostname": "",
+        "Image": "", "OpenStdin": false, "StdinOnce": false, "Tty": false,
+    })
+}
+
+fn config(image: &Image, version: Version) -> Value {
+    let mut shown = Map::new();
+    for (key, is_text) in ALWAYS {
+        let default = if is_text { json!("") } else { Value::Null };
+        shown.insert(key.into(), image.config.get(key).filter(|v| !v.is_null()).cloned().unwrap_or(default));
     }
-    let name = reference.rsplit_once(':').map_or(reference, |(n, _)| n);
-    glob(pattern.as_bytes(), reference.as_bytes()) || glob(pattern.as_bytes(), name.as_bytes())
+    for key in WHERE_SET {
+        if let Some(value) = image.config.get(key).filter(|v| !v.is_null()) {
+            shown.insert(key.into(), value.clone());
+        }
+    }
+    if let (false, Value::Object(fields)) = (version.has(version::IMAGE_FIELDS_ONLY), of_containers()) {
+        for (key, default) in fields {
+            let value = image.config.get(&key).cloned().unwrap_or(default);
+            shown.insert(key, value);
+        }
+    }
+    Value::Object(shown)
 }
 
 async fn inspect(call: Call) -> Result<Response<Body>> {
-    let image = call.engine.images.resolve(&call.name)?;
-    let mut config = image.config.clone();
-    for key in ["Env", "Cmd", "Entrypoint", "Labels", "Volumes"] {
-        config.entry(key).or_insert(Value::Null);
-    }
-    for key in ["User", "WorkingDir"] {
-        config.entry(key).or_insert(json!(""));
-    }
-    config.entry("OnBuild").or_insert(Value::Null);
+    let image = call.engine.images.on_platform(&call.name, &platform_object(&call)?)?;
     let mut o = json!({
         "Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests,
-        "Parent": "", "Comment": image.comment, "DockerVersion": "", "Author": image.author,
-        "Config": config,
+        "Parent": image.parent, "Comment": image.comment, "DockerVersion": image.docker_version,
+        "Author": image.author, "Config": config(&image, call.version),
         "Architecture": if image.architecture.is_empty() { crate::engine::images::host_architecture() } else { &image.architecture },
         "Os": if image.os.is_empty() { "linux" } else { &image.os },
         "Size": image.size,
@@ -146,11 +228,15 @@ async fn inspect(call: Call) -> Result<Response<Body>> {
         "RootFS": { "Type": "layers", "Layers": image.layers },
         "Metadata": { "LastTagTime": clock::or_zero(&image.last_tagged) },
     });
-    if !image.variant.is_empty() {
-        o["Variant"] = json!(image.variant);
+    for (key, text) in [("Variant", &image.variant), ("OsVersion", &image.os_version)] {
+        if !text.is_empty() {
+            o[key] = json!(text);
+        }
     }
     if !image.created.is_empty() {
         o["Created"] = json!(image.created);
+    } else if !call.version.has(version::NO_VIRTUAL_SIZE) {
+        o["Created"] = json!(clock::ZERO);
     }
     if !call.version.has(version::NO_VIRTUAL_SIZE) {
         o["VirtualSize"] = json!(image.size);
@@ -159,8 +245,12 @@ async fn inspect(call: Call) -> Result<Response<Body>> {
 }
 
 async fn history(call: Call) -> Result<Response<Body>> {
-    let (engine, name) = (call.engine.clone(), call.name.clone());
-    blocking(move || Ok(ok(&engine.images.history(&name)?))).await
+    let (engine, name, platform) = (call.engine.clone(), call.name.clone(), platform_object(&call)?);
+    blocking(move || {
+        engine.images.on_platform(&name, &platform)?;
+        Ok(ok(&engine.images.history(&name)?))
+    })
+    .await
 }
 
 async fn tag(call: Call) -> Result<Response<Body>> {
@@ -171,84 +261,34 @@ async fn tag(call: Call) -> Result<Response<Body>> {
     Ok(StatusCode::CREATED.into_response())
 }
 
-fn tell_removed(engine: &Engine, id: &str, removed: &[Removed]) -> Vec<Value> {
-    removed
-        .iter()
-        .map(|r| match r {
-            Removed::Untagged(name) => {
-                engine.image_event("untag", id, name);
-                json!({ "Untagged": name })
-            }
-            Removed::Deleted(what) => {
-                if what == id {
-                    engine.image_event("delete", what, what);
-                }
-                json!({ "Deleted": what })
-            }
-        })
-        .collect()
-}
-
-fn remove_image(engine: &Arc<Engine>, name: &str, force: bool) -> Result<Vec<Value>> {
-    let id = engine.images.resolve(name)?.id;
-    let usage = engine.image_usage();
-    let removed = engine.images.remove(name, force, &|id| usage.get(id).cloned())?;
-    Ok(tell_removed(engine, &id, &removed))
+fn removed_rows(removed: &[Removed]) -> Value {
+    let row = |r: &Removed| match r {
+        Removed::Untagged(name) => json!({ "Untagged": name }),
+        Removed::Deleted(what) => json!({ "Deleted": what }),
+    };
+    removed.iter().map(row).collect()
 }
 
 async fn remove(call: Call) -> Result<Response<Body>> {
-    let (engine, name, force) = (call.engine.clone(), call.name.clone(), call.query.flag("force"));
-    let rows = blocking(move || remove_image(&engine, &name, force)).await?;
-    Ok(ok(&json!(rows)))
+    let (engine, name) = (call.engine.clone(), call.name.clone());
+    let (force, prune) = (call.query.flag("force"), !call.query.flag("noprune"));
+    let removed = blocking(move || engine.remove_image(&name, force, prune)).await?;
+    Ok(ok(&removed_rows(&removed)))
 }
 
 async fn prune(call: Call) -> Result<Response<Body>> {
     let filters = Filters::parse(call.query.get("filters"), &["dangling", "label", "label!", "until"])?;
-    let dangling_only = filters.flag("dangling")?.unwrap_or(true);
-    let until = filters.until()?;
     let engine = call.engine.clone();
-    let (deleted, space) = blocking(move || {
-        let (usage, before) = (engine.image_usage(), engine.images.layers_size());
-        let mut rows = Vec::new();
-        for image in engine.images.list()? {
-            let dangling = image.tags.is_empty() && image.digests.is_empty();
-            if usage.contains_key(&image.id)
-                || (dangling_only && !dangling)
-                || !filters.labels(&labels(&image))
-                || until.is_some_and(|u| image.created_unix >= u.unix_timestamp())
-            {
-                continue;
-            }
-            let names: Vec<String> = if dangling { vec![image.id.clone()] } else { image.tags.clone() };
-            for name in names {
-                match remove_image(&engine, &name, false) {
-                    Ok(more) => rows.extend(more),
-                    Err(e) => tracing::debug!(%name, error = %e, "not pruned"),
-                }
-            }
-        }
-        engine.images.sweep(&|id| usage.get(id).cloned());
-        Ok((rows, before.saturating_sub(engine.images.layers_size())))
-    })
-    .await?;
-    call.engine.events.send("image", "prune", "", [("reclaimed".to_string(), space.to_string())].into());
+    let (removed, space) = blocking(move || engine.prune_images(&filters)).await?;
     Ok(ok(&json!({
-        "ImagesDeleted": if deleted.is_empty() { None } else { Some(deleted) },
+        "ImagesDeleted": if removed.is_empty() { Value::Null } else { removed_rows(&removed) },
         "SpaceReclaimed": space,
     })))
 }
 
-fn message(value: &Value) -> Vec<u8> {
-    format!("{value}\r\n").into_bytes()
-}
-
-fn failure(e: &Error) -> Vec<u8> {
-    message(&json!({ "errorDetail": { "message": e.message }, "error": e.message }))
-}
-
 async fn create(mut call: Call) -> Result<Response<Body>> {
     if call.query.get("fromSrc").is_some() {
-        return import(call).await;
+        return super::archives::import(call).await;
     }
     let image = join(call.query.text("fromImage"), call.query.text("tag"));
     if image.is_empty() {
@@ -258,99 +298,6 @@ async fn create(mut call: Call) -> Result<Response<Body>> {
     Err(Error::not_implemented(format!(
         "cannot pull {image}: this daemon has no registry client yet; bring images with `docker load` or `docker import`"
     )))
-}
-
-async fn import(mut call: Call) -> Result<Response<Body>> {
-    let source = call.query.text("fromSrc").to_string();
-    if source != "-" {
-        return Err(Error::not_implemented(
-            "importing from a URL is not supported; fetch it and use `docker import -`",
-        ));
-    }
-    let q = &call.query;
-    let reference = join(q.text("repo"), q.text("tag"));
-    let options = ImportOptions {
-        changes: q.all("changes"),
-        message: q.get("message").filter(|m| !m.is_empty()).map(str::to_string),
-        platform: q.get("platform").filter(|p| !p.is_empty()).map(str::to_string),
-        reference: (!reference.is_empty()).then_some(reference.clone()),
-        created: None,
-    };
-    let body = call.take_body();
-    let engine = call.engine.clone();
-    // The whole body is read before the first byte of the answer: a refusal is then a proper status.
-    let id = blocking(move || {
-        let id = engine.images.import(body::blocking(body), &options)?;
-        engine.image_event("import", &id, if reference.is_empty() { &id } else { &reference });
-        Ok(id)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], message(&json!({ "status": id }))).into_response())
-}
-
-async fn load(mut call: Call) -> Result<Response<Body>> {
-    let body = call.take_body();
-    let engine = call.engine.clone();
-    let (out, answer) = channel(16);
-    tokio::task::spawn_blocking(move || {
-        let pieces = match engine.images.load(body::blocking(body)) {
-            Ok(loaded) => loaded
-                .iter()
-                .flat_map(|(id, names)| {
-                    engine.image_event("load", id, names.first().unwrap_or(id));
-                    if names.is_empty() {
-                        vec![format!("Loaded image ID: {id}\n")]
-                    } else {
-                        names.iter().map(|n| format!("Loaded image: {n}\n")).collect()
-                    }
-                })
-                .map(|line| message(&json!({ "stream": line })))
-                .collect(),
-            Err(e) => vec![failure(&e)],
-        };
-        for piece in pieces {
-            if out.blocking_send(piece).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
-}
-
-async fn save(call: Call) -> Result<Response<Body>> {
-    let names = if call.name.is_empty() { call.query.all("names") } else { vec![call.name.clone()] };
-    if names.is_empty() {
-        return Err(Error::invalid("no image was named"));
-    }
-    let engine = call.engine.clone();
-    // What cannot be found is told before the stream begins; afterwards an error can only cut it off.
-    let checked = names.clone();
-    let looking = engine.clone();
-    blocking(move || checked.iter().try_for_each(|n| looking.images.resolve(n).map(drop))).await?;
-    let (out, answer) = channel(8);
-    tokio::task::spawn_blocking(move || {
-        let mut writer = std::io::BufWriter::with_capacity(256 << 10, ChannelWriter(out));
-        let saved = engine.images.save(&names, &mut writer);
-        match saved.and_then(|()| std::io::Write::flush(&mut writer).map_err(Error::from)) {
-            Ok(()) => names.iter().for_each(|n| engine.image_event("save", n, n)),
-            Err(e) => tracing::warn!(error = %e, "a save was cut off"),
-        }
-    });
-    Ok(([(header::CONTENT_TYPE, "application/x-tar")], answer).into_response())
-}
-
-/// Writes into a response's body from a thread that may block.
-struct ChannelWriter(tokio::sync::mpsc::Sender<Vec<u8>>);
-
-impl std::io::Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let sent = self.0.blocking_send(bytes.to_vec());
-        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 async fn commit(mut call: Call) -> Result<Response<Body>> {
@@ -375,13 +322,58 @@ async fn commit(mut call: Call) -> Result<Response<Body>> {
 mod tests {
     use super::*;
 
+    fn wanted(references: &[&str]) -> Wanted {
+        Wanted {
+            filters: Filters::default(),
+            dangling: None,
+            references: references.iter().map(|p| Glob::parse(p).unwrap()).collect(),
+            before: None,
+            since: None,
+        }
+    }
+
     #[test]
     fn references_match_with_and_without_tag() {
-        assert!(matches_reference("debian", "debian:12"));
-        assert!(matches_reference("deb*:12", "debian:12"));
-        assert!(matches_reference("*", "debian:12"));
-        assert!(!matches_reference("*", "a/debian:12"));
-        assert!(matches_reference("*/debian", "a/debian:12"));
-        assert!(!matches_reference("alpine", "debian:12"));
+        let cases = [
+            ("debian", "debian:12", true),
+            ("deb*:12", "debian:12", true),
+            ("*", "debian:12", true),
+            ("*", "a/debian:12", false),
+            ("*/debian", "a/debian:12", true),
+            ("alpine", "debian:12", false),
+            ("localhost:5000/*", "localhost:5000/x:1", true),
+            ("debian", "debian@sha256:00", true),
+        ];
+        for (pattern, name, want) in cases {
+            assert_eq!(wanted(&[pattern]).matches_name(name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_match_are_shown() {
+        let image = Image { tags: vec!["a:1".into(), "b:1".into()], ..Image::default() };
+        assert_eq!(wanted(&["b"]).row(&image, false).unwrap().tags, ["b:1"]);
+        assert!(wanted(&["c"]).row(&image, false).is_none());
+        let nameless = Image::default();
+        assert!(wanted(&[]).row(&nameless, false).is_some());
+        assert!(wanted(&[]).row(&nameless, true).is_none(), "an intermediate image");
+        let dangling = |d| Wanted { dangling: Some(d), ..wanted(&[]) };
+        assert!(dangling(true).row(&image, false).is_none() && dangling(false).row(&image, false).is_some());
+        assert!(dangling(true).row(&nameless, false).is_some());
+        assert!(dangling(false).row(&nameless, false).is_none());
+    }
+
+    #[test]
+    fn configurations_have_the_fields_of_their_version() {
+        let raw = json!({"Cmd": ["x"], "Hostname": "h", "StopSignal": "SIGINT"});
+        let image = Image { config: raw.as_object().cloned().unwrap(), ..Image::default() };
+        let new = config(&image, Version::parse("1.50").unwrap());
+        assert_eq!(
+            new,
+            json!({"Cmd": ["x"], "Entrypoint": null, "Env": null, "Labels": null, "OnBuild": null, "User": "",
+                "Volumes": null, "WorkingDir": "", "StopSignal": "SIGINT"})
+        );
+        let old = config(&image, Version::parse("1.49").unwrap());
+        assert_eq!((&old["Hostname"], &old["Tty"], &old["Image"]), (&json!("h"), &json!(false), &json!("")));
     }
 }

@@ -4,6 +4,7 @@
 //! why the table is our own and not the web framework's. Handlers decode, call one method of the engine, and shape the
 //! answer; they know nothing of supervisors.
 
+mod archives;
 pub(crate) mod body;
 mod containers;
 mod detach;
@@ -129,6 +130,7 @@ impl Api {
             files::routes(),
             exec::routes(),
             images::routes(),
+            archives::routes(),
             networks::routes(),
             volumes::routes(),
             unavailable::routes(),

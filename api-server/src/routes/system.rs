@@ -85,7 +85,7 @@ async fn info(call: Call) -> Result<Response<Body>> {
     let engine = call.engine.clone();
     let images = {
         let engine = engine.clone();
-        blocking(move || Ok(engine.images.list()?.len())).await?
+        blocking(move || Ok(engine.images.ids()?.len())).await?
     };
     let (mut running, mut paused, mut stopped) = (0, 0, 0);
     let all = engine.all();
@@ -144,44 +144,17 @@ async fn disk_usage(call: Call) -> Result<Response<Body>> {
     blocking(move || {
         let wanted = |kind: &str| kinds.is_empty() || kinds.iter().any(|k| k == kind);
         let mut o = json!({ "LayersSize": 0, "Images": null, "Containers": null, "Volumes": null, "BuildCache": null });
-        let all = engine.all();
         if wanted("image") {
-            let rows: Vec<Value> = engine
-                .images
-                .list()?
-                .iter()
-                .map(|i| {
-                    let users = all.iter().filter(|c| c.record.read().image_id == i.id).count();
-                    json!({
-                        "Id": i.id, "ParentId": "", "RepoTags": i.tags, "RepoDigests": i.digests,
-                        "Created": i.created_unix, "Size": i.size, "SharedSize": 0, "Labels": i.labels(),
-                        "Containers": users,
-                    })
-                })
-                .collect();
-            o["LayersSize"] = json!(engine.images.layers_size());
+            let (layers, rows) = engine.image_usage()?;
+            o["LayersSize"] = json!(layers);
             o["Images"] = json!(rows);
         }
         if wanted("container") {
-            o["Containers"] = json!(all.iter().map(|c| engine.summary(c, true)).collect::<Vec<_>>());
+            let rows: Vec<Value> = engine.all().iter().map(|c| engine.summary(c, true)).collect();
+            o["Containers"] = json!(rows);
         }
         if wanted("volume") {
-            let rows: Vec<Value> = engine
-                .volumes
-                .list()
-                .iter()
-                .map(|v| {
-                    json!({
-                        "CreatedAt": v.created, "Driver": "local", "Name": v.name, "Scope": "local",
-                        "Labels": v.labels, "Options": v.options,
-                        "Mountpoint": engine.volumes.path(v).to_string_lossy(),
-                        "UsageData": {
-                            "Size": engine.volumes.size(v), "RefCount": engine.volume_users(&v.name).len(),
-                        },
-                    })
-                })
-                .collect();
-            o["Volumes"] = json!(rows);
+            o["Volumes"] = json!(engine.volume_usage());
         }
         if wanted("build-cache") {
             o["BuildCache"] = json!([]);

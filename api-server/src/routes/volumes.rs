@@ -110,23 +110,7 @@ async fn prune(call: Call) -> Result<Response<Body>> {
     let filters = Filters::parse(call.query.get("filters"), &["all", "label", "label!"])?;
     let all = filters.flag("all")?.unwrap_or(!call.version.has(version::PRUNE_ANONYMOUS_ONLY));
     let engine = call.engine.clone();
-    let (deleted, space) = blocking(move || {
-        let (mut deleted, mut space) = (Vec::new(), 0u64);
-        for volume in engine.volumes.list() {
-            let chosen = (all || volume.labels.contains_key(ANONYMOUS)) && filters.labels(&volume.labels);
-            if !chosen || !engine.volume_users(&volume.name).is_empty() {
-                continue;
-            }
-            let size = engine.volumes.size(&volume);
-            engine.volumes.remove(&volume.name)?;
-            engine.volume_event(&volume, "destroy", "");
-            space += size;
-            deleted.push(volume.name);
-        }
-        Ok((deleted, space))
-    })
-    .await?;
-    call.engine.events.send("volume", "prune", "", [("reclaimed".to_string(), space.to_string())].into());
+    let (deleted, space) = blocking(move || engine.prune_volumes(&filters, all)).await?;
     Ok(ok(&json!({
         "VolumesDeleted": if deleted.is_empty() { None } else { Some(deleted) },
         "SpaceReclaimed": space,

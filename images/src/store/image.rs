@@ -171,7 +171,28 @@ pub struct RunConfig {
     pub on_build: Vec<String>,
 }
 
+/// Whether what is for `own` (`os/architecture[/variant]`) serves who asks for `wanted`, which may leave parts out.
+pub fn platform_fits(own: &str, wanted: &str) -> bool {
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+    };
+    wanted.is_empty() || begins(own, wanted) || begins(wanted, own)
+}
+
 impl ImageConfig {
+    /// `os/architecture[/variant]`; what the configuration does not say is the host's.
+    pub fn platform(&self) -> String {
+        let os = if self.os.is_empty() { "linux" } else { &self.os };
+        let architecture = match self.architecture.as_str() {
+            "" => super::import::host_architecture(),
+            given => given,
+        };
+        match self.variant.as_str() {
+            "" => format!("{os}/{architecture}"),
+            v => format!("{os}/{architecture}/{v}"),
+        }
+    }
+
     /// Parses a configuration. Fields that are missing or null read as empty.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use std::io::{self, Read};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::image::platform_fits;
 use super::import::host_architecture;
 use super::ingest::{Expected, Ingest, NewImage};
 use super::staging::{Counted, Meter, copy_into, counted};
@@ -82,6 +83,7 @@ impl Store {
         tar: impl Read,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<LoadedImage>, Error> {
+<<<<<<< HEAD
         let ingest = self.ingest()?;
         let archive = ingest.read_archive(tar, progress)?;
         let images = archive.images()?.into_iter().map(|image| archive.check(image));
@@ -99,6 +101,49 @@ impl Store {
         }
         ingest.commit(images)?;
         Ok(loaded)
+=======
+        self.load_for(tar, "", progress)
+    }
+
+    /// The same for the images that are for `platform` (`os/architecture[/variant]`; empty: any). Of a multi-platform
+    /// image the one for this platform, or for the host's, is taken.
+    ///
+    /// # Errors
+    /// As [`Store::load`]; [`Error::InvalidArchive`] where no image is for the platform.
+    pub fn load_for(
+        &self,
+        tar: impl Read,
+        platform: &str,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<LoadedImage>, Error> {
+        // Dropped last: see `Bodies`.
+        let mut bodies = Bodies::new(&self.objects)?;
+        let staging = self.staging()?;
+        let archive = self.read_archive(&staging, &mut bodies, tar, progress)?;
+        let described = archive.images(platform)?;
+        let mut images: Vec<NewImage> = Vec::new();
+        for image in described {
+            let Some(new) = archive.check(image, platform)? else { continue };
+            match images.iter_mut().find(|i| i.id == new.id) {
+                Some(known) => {
+                    known.tags.extend(new.tags);
+                    known.digests.extend(new.digests);
+                }
+                None => images.push(new),
+            }
+        }
+        if images.is_empty() && !platform.is_empty() {
+            let why = format!("has no image for the requested platform ({platform})");
+            return Err(Error::InvalidArchive(why));
+        }
+        progress(Progress::Committing);
+        self.commit(&staging, &mut bodies, &archive.staged, &images)?;
+        let loaded = |image: NewImage| LoadedImage {
+            id: image.id,
+            references: image.tags.iter().map(Reference::familiar).collect(),
+        };
+        Ok(images.into_iter().map(loaded).collect())
+>>>>>>> 8f3c6a1 (api-server: lists, inspect, history, removal, prune and disk usage of images as docker shows them)
     }
 }
 
@@ -230,12 +275,12 @@ impl Archive {
     }
 
     /// The images that the archive describes.
-    fn images(&self) -> Result<Vec<Described>, Error> {
+    fn images(&self, platform: &str) -> Result<Vec<Described>, Error> {
         if let Some(json) = self.file(b"manifest.json") {
             return self.docker_images(json);
         }
         if let Some(json) = self.file(b"index.json") {
-            return self.oci_images(json);
+            return self.oci_images(json, platform);
         }
         Err(Error::InvalidArchive("does not contain a manifest.json".into()))
     }
@@ -276,7 +321,7 @@ impl Archive {
         manifests
     }
 
-    fn oci_images(&self, json: &[u8]) -> Result<Vec<Described>, Error> {
+    fn oci_images(&self, json: &[u8], platform: &str) -> Result<Vec<Described>, Error> {
         let index: OciIndex = parse("index.json", json)?;
         let mut images: Vec<Described> = Vec::new();
         for descriptor in index.manifests.unwrap_or_default() {
@@ -285,7 +330,9 @@ impl Archive {
             }
             let tags = descriptor.names()?;
             let mut seen = HashSet::new();
-            let Some((digest, manifest)) = self.oci_manifest(&descriptor, &mut seen, 0)? else { continue };
+            let Some((digest, manifest)) = self.oci_manifest(&descriptor, platform, &mut seen, 0)? else {
+                continue;
+            };
             let config = manifest
                 .config
                 .ok_or_else(|| Error::InvalidArchive(format!("manifest {digest} has no configuration")))?;
@@ -306,6 +353,7 @@ impl Archive {
     fn oci_manifest(
         &self,
         descriptor: &Descriptor,
+        platform: &str,
         seen: &mut HashSet<String>,
         depth: usize,
     ) -> Result<Option<(String, OciManifest)>, Error> {
@@ -318,18 +366,28 @@ impl Archive {
             return Ok(Some((descriptor.digest.clone(), manifest)));
         };
         let mut candidates: Vec<&Descriptor> = list.iter().filter(|d| !d.is_attestation()).collect();
-        candidates.sort_by_key(|d| !d.is_for_host());
+        candidates.sort_by_key(|d| (!d.is_for(platform), !d.is_for_host()));
         for candidate in candidates {
             if self.blob(&candidate.digest).is_ok() {
-                return self.oci_manifest(candidate, seen, depth + 1);
+                return self.oci_manifest(candidate, platform, seen, depth + 1);
             }
         }
         Ok(None)
     }
 
-    /// Whether an image's parts fit together.
-    fn check(&self, image: Described) -> Result<NewImage, Error> {
+    /// Whether an image's parts fit together. `None`: it is for another platform.
+    fn check(&self, image: Described, platform: &str) -> Result<Option<NewImage>, Error> {
         let config = ImageConfig::parse(&image.config)?;
+<<<<<<< HEAD
+=======
+        if !platform_fits(&config.platform(), platform) {
+            return Ok(None);
+        }
+        if !config.os.is_empty() && config.os != "linux" {
+            let why = format!("image operating system {:?} cannot be used on this platform", config.os);
+            return Err(Error::Unsupported(why));
+        }
+>>>>>>> 8f3c6a1 (api-server: lists, inspect, history, removal, prune and disk usage of images as docker shows them)
         if config.diff_ids.len() != image.layers.len() {
             return Err(Error::InvalidArchive(format!(
                 "invalid manifest, layers length mismatch: expected {}, got {}",
@@ -360,12 +418,12 @@ impl Archive {
                 digests.push(tag.clone().with_digest(manifest)?.to_string());
             }
         }
-        Ok(NewImage {
+        Ok(Some(NewImage {
             config: image.config,
             tags: image.tags.iter().map(Reference::to_string).collect(),
             digests,
             ..NewImage::default()
-        })
+        }))
     }
 }
 
@@ -405,6 +463,8 @@ struct PlatformJson {
     os: String,
     #[serde(default)]
     architecture: String,
+    #[serde(default)]
+    variant: String,
 }
 
 impl Descriptor {
@@ -416,6 +476,14 @@ impl Descriptor {
     fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type").is_some()
             || self.platform.as_ref().is_some_and(|p| p.os == "unknown")
+    }
+
+    fn is_for(&self, platform: &str) -> bool {
+        let own = |p: &PlatformJson| match p.variant.as_str() {
+            "" => format!("{}/{}", p.os, p.architecture),
+            v => format!("{}/{}/{v}", p.os, p.architecture),
+        };
+        self.platform.as_ref().is_some_and(|p| platform_fits(&own(p), platform))
     }
 
     fn is_for_host(&self) -> bool {

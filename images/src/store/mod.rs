@@ -46,7 +46,7 @@ use crate::reference::{Reference, is_hex};
 pub use changes::apply as apply_changes;
 pub use content::{Compression, ContentWriter, Descriptor, LayerBlob};
 pub use derive::Derivation;
-pub use image::{History, Image, ImageConfig, ImageId, RunConfig};
+pub use image::{History, Image, ImageConfig, ImageId, RunConfig, platform_fits};
 pub use import::ImportOptions;
 pub use ingest::{Expected, Ingest, LayerWriter, NewImage, StagedLayer};
 pub use load::LoadedImage;
