@@ -83,25 +83,6 @@ impl Store {
         tar: impl Read,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<LoadedImage>, Error> {
-<<<<<<< HEAD
-        let ingest = self.ingest()?;
-        let archive = ingest.read_archive(tar, progress)?;
-        let images = archive.images()?.into_iter().map(|image| archive.check(image));
-        let images = images.collect::<Result<Vec<NewImage>, Error>>()?;
-        progress(Progress::Committing);
-        let mut loaded: Vec<LoadedImage> = Vec::new();
-        for image in &images {
-            let id = ImageId::of_bytes(&image.config);
-            let names = image.tags.iter().map(|t| super::tag_reference(t).map(|t| t.familiar()));
-            let names = names.collect::<Result<Vec<_>, _>>()?;
-            match loaded.iter_mut().find(|l| l.id == id) {
-                Some(known) => known.references.extend(names),
-                None => loaded.push(LoadedImage { id, references: names }),
-            }
-        }
-        ingest.commit(images)?;
-        Ok(loaded)
-=======
         self.load_for(tar, "", progress)
     }
 
@@ -116,34 +97,29 @@ impl Store {
         platform: &str,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<LoadedImage>, Error> {
-        // Dropped last: see `Bodies`.
-        let mut bodies = Bodies::new(&self.objects)?;
-        let staging = self.staging()?;
-        let archive = self.read_archive(&staging, &mut bodies, tar, progress)?;
-        let described = archive.images(platform)?;
+        let ingest = self.ingest()?;
+        let archive = ingest.read_archive(tar, progress)?;
         let mut images: Vec<NewImage> = Vec::new();
-        for image in described {
-            let Some(new) = archive.check(image, platform)? else { continue };
-            match images.iter_mut().find(|i| i.id == new.id) {
-                Some(known) => {
-                    known.tags.extend(new.tags);
-                    known.digests.extend(new.digests);
-                }
-                None => images.push(new),
-            }
+        for image in archive.images(platform)? {
+            images.extend(archive.check(image, platform)?);
         }
         if images.is_empty() && !platform.is_empty() {
             let why = format!("has no image for the requested platform ({platform})");
             return Err(Error::InvalidArchive(why));
         }
         progress(Progress::Committing);
-        self.commit(&staging, &mut bodies, &archive.staged, &images)?;
-        let loaded = |image: NewImage| LoadedImage {
-            id: image.id,
-            references: image.tags.iter().map(Reference::familiar).collect(),
-        };
-        Ok(images.into_iter().map(loaded).collect())
->>>>>>> 8f3c6a1 (api-server: lists, inspect, history, removal, prune and disk usage of images as docker shows them)
+        let mut loaded: Vec<LoadedImage> = Vec::new();
+        for image in &images {
+            let id = ImageId::of_bytes(&image.config);
+            let names = image.tags.iter().map(|t| super::tag_reference(t).map(|t| t.familiar()));
+            let names = names.collect::<Result<Vec<_>, _>>()?;
+            match loaded.iter_mut().find(|l| l.id == id) {
+                Some(known) => known.references.extend(names),
+                None => loaded.push(LoadedImage { id, references: names }),
+            }
+        }
+        ingest.commit(images)?;
+        Ok(loaded)
     }
 }
 
@@ -378,16 +354,9 @@ impl Archive {
     /// Whether an image's parts fit together. `None`: it is for another platform.
     fn check(&self, image: Described, platform: &str) -> Result<Option<NewImage>, Error> {
         let config = ImageConfig::parse(&image.config)?;
-<<<<<<< HEAD
-=======
         if !platform_fits(&config.platform(), platform) {
             return Ok(None);
         }
-        if !config.os.is_empty() && config.os != "linux" {
-            let why = format!("image operating system {:?} cannot be used on this platform", config.os);
-            return Err(Error::Unsupported(why));
-        }
->>>>>>> 8f3c6a1 (api-server: lists, inspect, history, removal, prune and disk usage of images as docker shows them)
         if config.diff_ids.len() != image.layers.len() {
             return Err(Error::InvalidArchive(format!(
                 "invalid manifest, layers length mismatch: expected {}, got {}",
