@@ -21,6 +21,7 @@ pub mod index;
 mod layer;
 mod limits;
 pub mod reference;
+pub mod registry;
 pub mod store;
 pub mod tar;
 #[cfg(test)]
