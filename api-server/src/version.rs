@@ -22,6 +22,10 @@ pub(crate) const OLDEST: Version = v(24);
 
 /// Attach and exec streams say that they are multiplexed.
 pub(crate) const MULTIPLEX_TYPE: Version = v(42);
+/// Attaching over a websocket is to the streams that were asked for, not to all.
+pub(crate) const WEBSOCKET_STREAMS: Version = v(42);
+/// Websockets carry binary messages, not text.
+pub(crate) const WEBSOCKET_BINARY: Version = v(28);
 /// Prune of volumes leaves named ones alone unless `all` is set.
 pub(crate) const PRUNE_ANONYMOUS_ONLY: Version = v(42);
 /// Untagged images have empty lists instead of `<none>`.

@@ -72,7 +72,10 @@ impl Engine {
         };
         let paused = request.pause && c.state() == State::Running && self.pause(c).await.is_ok();
         let made = self.commit_layer(c, base, how).await;
-        if paused && let Err(e) = self.unpause(c).await {
+        if paused
+            && let Err(e) = self.unpause(c).await
+            && c.state() == State::Paused
+        {
             tracing::warn!(container = %c.id, error = %e, "a container stays paused after its commit");
         }
         let id = made?;

@@ -22,7 +22,12 @@ impl Engine {
         // A supervisor that was started for an attach serves files as well as one of a running container.
         let live = c.supervisor.lock().clone().filter(|s| !s.is_finished() && !s.has_ended());
         if let Some(supervisor) = live {
-            return refused(supervisor.open(ask).await?);
+            match supervisor.open(ask).await {
+                Ok(answer) => return refused(answer),
+                // It has just ended with its container; one that still lives has a reason to be silent.
+                Err(e) if !supervisor.wait_end(std::time::Duration::from_secs(1)).await => return Err(e),
+                Err(_) => {}
+            }
         }
         let mut files = c.files.lock().await;
         if let Some(supervisor) = files.as_ref()

@@ -2,7 +2,7 @@
 
 use super::body::{channel, json, ok};
 use super::detach::Filter;
-use super::hijack::{self, End, Rules};
+use super::hijack::{self, End, Framing, Rules};
 use super::{Call, Route, delete, get, no_content, post, to_the_end};
 use crate::engine::clock;
 use crate::engine::create::CreateRequest;
@@ -243,7 +243,7 @@ async fn prune(call: Call) -> Result<Response<Body>> {
     })))
 }
 
-fn log_options(call: &Call, framed: bool) -> Result<logs::Options> {
+pub(super) fn log_options(call: &Call, framed: bool) -> Result<logs::Options> {
     let q = &call.query;
     let time = |key: &str| match q.text(key) {
         "" => Ok(None),
@@ -264,7 +264,7 @@ fn log_options(call: &Call, framed: bool) -> Result<logs::Options> {
     })
 }
 
-fn has_readable_log(c: &Container) -> Result<()> {
+pub(super) fn has_readable_log(c: &Container) -> Result<()> {
     if c.record.read().host_view().log_config.r#type == "none" {
         return Err(Error::not_implemented("configured logging driver does not support reading"));
     }
@@ -324,7 +324,7 @@ async fn try_attach(call: Call) -> Result<Response<Body>> {
     let multiplexed = !config.tty && call.version.has(version::MULTIPLEX_TYPE);
     let engine = call.engine.clone();
     let (response, pending) = hijack::take_over(call.request, multiplexed);
-    let rules = Rules { stdin, detach: (config.tty && stdin).then_some(filter) };
+    let rules = Rules { stdin, detach: (config.tty && stdin).then_some(filter), framing: Framing::AsItIs };
     tokio::spawn(async move {
         let mut client = match pending.await {
             Ok(client) => client,

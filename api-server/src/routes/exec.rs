@@ -2,7 +2,7 @@
 
 use super::body::{json, ok};
 use super::detach::Filter;
-use super::hijack::{self, End, Rules};
+use super::hijack::{self, End, Framing, Rules, Unframe};
 use super::{Call, Route, get, post, to_the_end};
 use crate::engine::error::{Error, Result};
 use crate::engine::exec::ExecSpec;
@@ -98,6 +98,11 @@ async fn start(mut call: Call) -> Result<Response<Body>> {
                 let rules = Rules {
                     stdin: exec.spec.stdin,
                     detach: (exec.spec.tty && exec.spec.stdin).then_some(filter),
+                    framing: match (exec.spec.tty, tty) {
+                        (true, false) => Framing::Add,
+                        (false, true) => Framing::Remove(Unframe::default()),
+                        _ => Framing::AsItIs,
+                    },
                 };
                 let end = hijack::relay(&mut client, conversation, rules).await;
                 match end {

@@ -7,6 +7,7 @@
 use super::body::{self, BodyReader};
 use super::detach::Filter;
 use crate::engine::error::{Error, Result};
+use crate::engine::logs::frame;
 use crate::engine::supervisor::Conversation;
 use axum::body::Body;
 use axum::extract::Request;
@@ -58,6 +59,51 @@ pub(crate) enum End {
 pub(crate) struct Rules {
     pub(crate) stdin: bool,
     pub(crate) detach: Option<Filter>,
+    pub(crate) framing: Framing,
+}
+
+/// What is done to the output on its way. The two ends may disagree on whether there is a terminal: an exec is made with
+/// one and started without, or the other way round.
+#[derive(Debug, Default)]
+pub(crate) enum Framing {
+    #[default]
+    AsItIs,
+    /// The process has a terminal, the client wants frames.
+    Add,
+    /// The process has none, the client wants plain bytes.
+    Remove(Unframe),
+}
+
+/// Takes the headers out of a stream of frames that comes in pieces of any size.
+#[derive(Debug, Default)]
+pub(crate) struct Unframe {
+    header: Vec<u8>,
+    left: usize,
+}
+
+impl Unframe {
+    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len());
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let n = bytes.len().min(8 - self.header.len());
+                self.header.extend_from_slice(&bytes[..n]);
+                bytes = &bytes[n..];
+                if let [.., a, b, c, d] = self.header[..]
+                    && self.header.len() == 8
+                {
+                    self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+                    self.header.clear();
+                }
+                continue;
+            }
+            let n = bytes.len().min(self.left);
+            out.extend_from_slice(&bytes[..n]);
+            self.left -= n;
+            bytes = &bytes[n..];
+        }
+        out
+    }
 }
 
 /// The response that takes the connection over, and the connection once the response is out.
@@ -114,17 +160,17 @@ impl Writer {
         };
     }
 
-    /// Waits until the peer has read what was sent so far, 20 ms at most.
+    /// Waits until the peer has read what was sent so far, half a second at most.
     ///
     /// Some clients read the response's header through a buffer and then use the socket itself; output that arrives
     /// together with the header is lost to them.
     pub(crate) async fn drained(&self) {
         if let Writer::Socket(w) = self {
-            for _ in 0..20 {
+            for i in 0..100 {
                 if unread(w.as_ref()) == 0 {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(if i < 20 { 1 } else { 6 })).await;
             }
         }
     }
@@ -158,6 +204,7 @@ pub(crate) async fn relay(client: &mut Client, conversation: Conversation, mut r
     let (mut output, mut input) = tokio::io::split(conversation);
     let (to_client, mut hangup) = tokio::sync::oneshot::channel::<()>();
     let Client { reader, writer } = client;
+    let mut framing = std::mem::take(&mut rules.framing);
 
     let stdin = async move {
         let mut buffer = vec![0u8; BLOCK];
@@ -206,7 +253,12 @@ pub(crate) async fn relay(client: &mut Client, conversation: Conversation, mut r
                 }
                 () = writer.hung_up(), if half_closed => return End::Gone,
             };
-            if writer.send(&buffer[..n]).await.is_err() {
+            let sent = match &mut framing {
+                Framing::AsItIs => writer.send(&buffer[..n]).await,
+                Framing::Add => writer.send(&frame(1, &buffer[..n])).await,
+                Framing::Remove(unframe) => writer.send(&unframe.pass(&buffer[..n])).await,
+            };
+            if sent.is_err() {
                 return End::Gone;
             }
         }
@@ -235,4 +287,20 @@ pub(crate) async fn gone(client: &mut Client) {
     let mut buffer = [0u8; 1024];
     while matches!(client.reader.read(&mut buffer).await, Ok(n) if n > 0) {}
     client.writer.hung_up().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_taken_out_wherever_the_stream_is_cut() {
+        let stream = [frame(1, b"hello "), frame(2, b""), frame(2, b"world")].concat();
+        for cut in 0..=stream.len() {
+            let mut unframe = Unframe::default();
+            let mut out = unframe.pass(&stream[..cut]);
+            out.extend(unframe.pass(&stream[cut..]));
+            assert_eq!(out, b"hello world", "cut at {cut}");
+        }
+    }
 }

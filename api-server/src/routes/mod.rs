@@ -18,6 +18,7 @@ pub(crate) mod query;
 mod system;
 mod unavailable;
 mod volumes;
+mod websocket;
 
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
@@ -128,6 +129,7 @@ impl Api {
             events::routes(),
             containers::routes(),
             files::routes(),
+            websocket::routes(),
             exec::routes(),
             images::routes(),
             archives::routes(),

@@ -19,7 +19,6 @@ pub(super) fn routes() -> Vec<Route> {
         get("/images/search", not_built),
         post("/images/{name}/push", not_built),
         get("/distribution/{name}/json", not_built),
-        get("/containers/{name}/attach/ws", not_built),
         get("/containers/{name}/checkpoints", experimental),
         post("/containers/{name}/checkpoints", experimental),
         post("/swarm/init", not_built),
