@@ -2,6 +2,7 @@
 //!
 //! - [`serve`] is the whole daemon: it opens the state, finds the containers of the daemon before it, and answers clients
 //!   until it is told to stop. Containers go on without it.
+//! - [`Local`] is the part for images alone, without a daemon.
 //! - `routes` is the surface (HTTP, versions, streams), `engine` what is behind it. `engine` knows no HTTP; `routes` knows
 //!   no supervisor. `error` is the only map from refusals to statuses, `version` has the only comparisons of versions.
 
@@ -9,9 +10,12 @@
 
 pub mod engine;
 mod error;
+mod local;
 mod routes;
 mod server;
 mod version;
+
+pub use local::Local;
 
 use engine::store::Redb;
 use engine::{Engine, Settings};

@@ -1,10 +1,10 @@
-//! The client's side of an attached container: standard input in, frames or raw bytes out.
+//! The client's side of an attached container, with a daemon or without: standard input in, frames or raw bytes out.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-/// Longest frame that is believed, bytes. A supervisor sends no more than what it reads at once.
+/// Longest frame that is believed, bytes; a line of a log is the longest that is sent.
 const MAX_FRAME: usize = 16 << 20;
 
 /// Copies standard input to the container in a thread of its own; its end is passed on, except for a terminal's.
@@ -32,9 +32,9 @@ pub(crate) fn send_input(conn: UnixStream, has_tty: bool) -> io::Result<()> {
     std::thread::Builder::new().spawn(copy).map(drop)
 }
 
-/// Copies the container's output until the supervisor closes the connection. A reader of ours that has gone away does
+/// Copies a container's output (or a log, in the same format) until the other side closes the connection. A reader of ours that has gone away does
 /// not end the container; its output is dropped.
-pub(crate) fn receive_output(conn: &mut UnixStream, has_tty: bool) -> io::Result<()> {
+pub(crate) fn receive_output(conn: &mut impl Read, has_tty: bool) -> io::Result<()> {
     let mut out = Sink { file: io::stdout(), is_gone: false };
     let mut err = Sink { file: io::stderr(), is_gone: false };
     let mut buf = vec![0u8; 64 << 10];
@@ -52,7 +52,7 @@ pub(crate) fn receive_output(conn: &mut UnixStream, has_tty: bool) -> io::Result
         }
         let mut left = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
         if left > MAX_FRAME || header[0] > 2 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the supervisor sent a broken frame"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a broken frame came"));
         }
         while left > 0 {
             let want = left.min(buf.len());
@@ -80,7 +80,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-fn read(conn: &mut UnixStream, buf: &mut [u8]) -> io::Result<usize> {
+fn read(conn: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
     loop {
         match conn.read(buf) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -91,7 +91,7 @@ fn read(conn: &mut UnixStream, buf: &mut [u8]) -> io::Result<usize> {
 }
 
 /// False at the end of the stream.
-fn read_exact(conn: &mut UnixStream, buf: &mut [u8]) -> io::Result<bool> {
+fn read_exact(conn: &mut impl Read, buf: &mut [u8]) -> io::Result<bool> {
     let mut done = 0;
     while done < buf.len() {
         match read(conn, &mut buf[done..])? {

@@ -2,24 +2,141 @@
 
 use crate::failure::Failure;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// What of `daemon.json` means something here. A setting that is unknown is refused, as dockerd refuses it: a typo
-/// should not pass silently.
+/// What of `daemon.json` means something here.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct Config {
     pub(crate) hosts: Vec<String>,
     pub(crate) data_root: Option<PathBuf>,
     pub(crate) debug: Option<bool>,
     pub(crate) log_level: Option<String>,
+    pub(crate) registry_mirrors: Vec<String>,
+    pub(crate) insecure_registries: Vec<String>,
+    /// Settings of dockerd that have no effect here.
+    #[serde(skip)]
+    pub(crate) ignored: Vec<String>,
 }
+
+const KNOWN: [&str; 6] =
+    ["hosts", "data-root", "debug", "log-level", "registry-mirrors", "insecure-registries"];
+
+/// dockerd's other settings. A key that is in neither list is refused, as dockerd refuses it: a typo should not pass
+/// silently.
+const IGNORED: &[&str] = &[
+    "allow-direct-routing",
+    "allow-nondistributable-artifacts",
+    "authorization-plugins",
+    "bip",
+    "bip6",
+    "bridge",
+    "bridge-accept-fwmark",
+    "builder",
+    "cdi-spec-dirs",
+    "cgroup-parent",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugin-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "default-address-pools",
+    "default-cgroupns-mode",
+    "default-gateway",
+    "default-gateway-v6",
+    "default-ipc-mode",
+    "default-network-opts",
+    "default-runtime",
+    "default-shm-size",
+    "default-ulimits",
+    "dns",
+    "dns-opts",
+    "dns-search",
+    "exec-opts",
+    "exec-root",
+    "experimental",
+    "features",
+    "firewall-backend",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "group",
+    "host-gateway-ip",
+    "host-gateway-ips",
+    "http-proxy",
+    "https-proxy",
+    "icc",
+    "init",
+    "init-path",
+    "ip",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "labels",
+    "live-restore",
+    "log-driver",
+    "log-format",
+    "log-opts",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "metrics-addr",
+    "min-api-version",
+    "mtu",
+    "network-control-plane-mtu",
+    "network-diagnostic-port",
+    "no-new-privileges",
+    "no-proxy",
+    "node-generic-resources",
+    "oom-score-adjust",
+    "pidfile",
+    "proxies",
+    "raw-logs",
+    "rootless",
+    "runtimes",
+    "seccomp-profile",
+    "selinux-enabled",
+    "shutdown-timeout",
+    "storage-driver",
+    "storage-opts",
+    "swarm-default-advertise-addr",
+    "swarm-raft-election-tick",
+    "swarm-raft-heartbeat-tick",
+    "tls",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
+    "tlsverify",
+    "userland-proxy",
+    "userland-proxy-path",
+    "userns-remap",
+];
 
 impl Config {
     pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
         let text = std::fs::read(path).map_err(|e| Failure::doing(path.display(), e))?;
-        serde_json::from_slice(&text)
+        Config::parse(&text)
             .map_err(|e| Failure::doing(format!("unable to configure the daemon with {}", path.display()), e))
+    }
+
+    fn parse(text: &[u8]) -> Result<Config, String> {
+        let object: Map<String, Value> = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        let (mut ignored, mut unknown) = (Vec::new(), Vec::new());
+        for key in object.keys().filter(|k| !KNOWN.contains(&k.as_str())) {
+            let list = if IGNORED.contains(&key.as_str()) { &mut ignored } else { &mut unknown };
+            list.push(key.clone());
+        }
+        if !unknown.is_empty() {
+            return Err(format!(
+                "the following directives don't match any configuration option: {}",
+                unknown.join(", ")
+            ));
+        }
+        let config: Config = serde_json::from_value(Value::Object(object)).map_err(|e| e.to_string())?;
+        Ok(Config { ignored, ..config })
     }
 }
 
@@ -29,9 +146,25 @@ mod tests {
 
     #[test]
     fn dockerds_names() {
-        let c: Config =
-            serde_json::from_str(r#"{"hosts":["unix:///x"],"data-root":"/d","debug":true}"#).unwrap();
-        assert_eq!((c.hosts.len(), c.debug), (1, Some(true)));
-        assert!(serde_json::from_str::<Config>(r#"{"hots":[]}"#).is_err());
+        let text =
+            br#"{"hosts":["unix:///x"],"data-root":"/d","debug":true,"registry-mirrors":["https://m"]}"#;
+        let c = Config::parse(text).unwrap();
+        assert_eq!((c.hosts.len(), c.debug, c.registry_mirrors.len()), (1, Some(true), 1));
+        assert!(c.ignored.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named_and_what_is_unknown_refused() {
+        let c = Config::parse(br#"{"storage-driver":"overlay2","iptables":false}"#).unwrap();
+        assert_eq!(c.ignored, ["iptables", "storage-driver"]);
+        let e = Config::parse(br#"{"hots":[]}"#).unwrap_err();
+        assert!(e.contains("hots"), "{e}");
+        assert!(Config::parse(br#"{"hosts":7}"#).is_err() && Config::parse(b"[]").is_err());
+        assert!(Config::parse(b"").is_err());
+    }
+
+    #[test]
+    fn no_key_is_in_both_lists() {
+        assert!(KNOWN.iter().all(|k| !IGNORED.contains(k)));
     }
 }

@@ -41,8 +41,8 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Makes a container of an image.
-    pub(crate) fn create(cli: &Cli, args: &args::Container) -> Result<Container, Failure> {
+    /// Makes a container of an image. `kernel`: the version that its `uname` is to tell, or empty.
+    pub(crate) fn create(cli: &Cli, args: &args::Container, kernel: &str) -> Result<Container, Failure> {
         let data = dirs::data_root(cli)?;
         let store = Store::open(&data.join("images"))?;
         let image = store.resolve(&args.image)?;
@@ -55,13 +55,14 @@ impl Container {
         let rootfs =
             RootfsSpec { store: store.root().to_owned(), index: Some(index), read_only: args.read_only };
         let mut spec = spec(args, config, id, rootfs)?;
+        spec.kernel_version = kernel.to_owned();
         make_dir(&container_dir)?;
         spec.container_dir =
             container_dir.canonicalize().map_err(|e| Failure::doing(container_dir.display(), e))?;
         spec.run_dir = run_dir;
         let container = Container { spec, _hold: hold };
         let path = container.spec.container_dir.join("spec.json");
-        let text = serde_json::to_vec(&container.spec).map_err(|e| Failure::new(125, e))?;
+        let text = serde_json::to_vec(&container.spec).map_err(Failure::new)?;
         std::fs::write(&path, text).map_err(|e| Failure::doing(path.display(), e))?;
         Ok(container)
     }
@@ -95,10 +96,10 @@ impl Container {
             .map_err(|e| Failure::doing("the supervisor", e))?;
         match line.trim() {
             "ready" => Ok(child),
-            "" => Err(Failure::new(125, "the supervisor died before it was ready")),
+            "" => Err(Failure::new("the supervisor died before it was ready")),
             error => Err(match serde_json::from_str::<Reply>(error) {
-                Ok(Reply::Error { message, .. }) => Failure::new(125, message),
-                _ => Failure::new(125, error),
+                Ok(Reply::Error { message, .. }) => Failure::new(message),
+                _ => Failure::new(error),
             }),
         }
     }
@@ -165,7 +166,7 @@ fn spec(
         command.extend(args.command.clone());
     }
     if command.is_empty() {
-        return Err(Failure::new(125, "no command specified: the image has none, give one after its name"));
+        return Err(Failure::new("no command specified: the image has none, give one after its name"));
     }
     let mut env = image.env.clone();
     for file in &args.env_file {
@@ -183,7 +184,7 @@ fn spec(
                 no_new_privileges = true
             }
             "no-new-privileges:false" | "no-new-privileges=false" => {}
-            other => return Err(Failure::new(125, format!("unknown security option {other:?}"))),
+            other => return Err(Failure::new(format!("unknown security option {other:?}"))),
         }
     }
     let hostname = match (&args.hostname, args.network) {
@@ -226,7 +227,7 @@ fn spec(
         readonly_paths: readonly,
         sysctls: Vec::new(),
         init: args.init,
-        kernel_version: args.kernel_version.clone().unwrap_or_default(),
+        kernel_version: String::new(),
         container_dir: PathBuf::new(),
         run_dir: PathBuf::new(),
     })

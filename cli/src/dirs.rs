@@ -1,6 +1,6 @@
 //! Where things are: the data root and the run directory.
 
-use crate::args::Cli;
+use crate::args::{Cli, Registries};
 use crate::failure::Failure;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,16 @@ const LONGEST: usize = 64;
 
 /// `--data-root`, else `/var/lib/carrack` for root, else `$XDG_DATA_HOME/carrack`, else `~/.local/share/carrack`.
 pub(crate) fn data_root(cli: &Cli) -> Result<PathBuf, Failure> {
-    if let Some(root) = &cli.data_root {
-        return std::path::absolute(root).map_err(|e| Failure::doing(root.display(), e));
+    match &cli.data_root {
+        Some(root) => std::path::absolute(root).map_err(|e| Failure::doing(root.display(), e)),
+        None => default_data_root(),
+    }
+}
+
+/// The data root where no flag names one.
+pub(crate) fn default_data_root() -> Result<PathBuf, Failure> {
+    if let Some(root) = absolute_env("CARRACK_DATA_ROOT") {
+        return Ok(root);
     }
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/carrack"));
@@ -21,8 +29,21 @@ pub(crate) fn data_root(cli: &Cli) -> Result<PathBuf, Failure> {
     }
     match absolute_env("HOME") {
         Some(home) => Ok(home.join(".local/share/carrack")),
-        None => Err(Failure::new(125, "HOME is not set; say where to keep images with --data-root DIR")),
+        None => Err(Failure::new("HOME is not set; say where to keep images with --data-root DIR")),
     }
+}
+
+/// What the API needs to be told, in a daemon or without one.
+pub(crate) fn settings(
+    cli: &Cli,
+    registries: Option<&Registries>,
+) -> Result<carrack_api_server::engine::Settings, Failure> {
+    let _ = registries;
+    Ok(carrack_api_server::engine::Settings {
+        data_root: data_root(cli)?,
+        run_root: run_root()?,
+        exe: std::env::current_exe().map_err(|e| Failure::doing("this program's path", e))?,
+    })
 }
 
 /// For sockets and placeholders, on a tmpfs where there is one: `$XDG_RUNTIME_DIR/carrack`, else `/dev/shm/carrack-UID`,
@@ -44,7 +65,27 @@ pub(crate) fn run_root() -> Result<PathBuf, Failure> {
             Err(e) => why = format!("{}: {e}", dir.display()),
         }
     }
-    Err(Failure::new(125, format!("no directory for sockets: {why}")))
+    Err(Failure::new(format!("no directory for sockets: {why}")))
+}
+
+/// Where the daemon listens unless it is told otherwise.
+pub(crate) fn default_socket() -> Result<PathBuf, Failure> {
+    Ok(run_root()?.join("carrack.sock"))
+}
+
+/// The path of a `unix://` URL.
+pub(crate) fn socket(host: &str) -> Result<PathBuf, Failure> {
+    match host.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
+        None if host.starts_with('/') => Ok(PathBuf::from(host)),
+        Some(("tcp" | "http" | "https", _)) => Err(Failure::new(format!(
+            "{host}: TCP is not offered: it would give everybody on the network your account; use unix://PATH"
+        ))),
+        Some(("ssh", _)) => Err(Failure::new(format!(
+            "{host}: ssh is not spoken; forward the socket with `ssh -L /tmp/c.sock:REMOTE-SOCKET HOST` and use unix:///tmp/c.sock"
+        ))),
+        _ => Err(Failure::new(format!("{host:?} is not a unix:// URL with an absolute path"))),
+    }
 }
 
 fn own(dir: &Path, uid: u32) -> Result<(), String> {

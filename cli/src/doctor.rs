@@ -30,7 +30,7 @@ pub(crate) struct Finding {
 /// `carrack doctor`.
 pub(crate) fn doctor(cli: &Cli, args: &args::Doctor) -> Result<u8, Failure> {
     if args.syscalls {
-        return crate::print(carrack_syscalls::doc::markdown().as_bytes());
+        return crate::out::print(carrack_syscalls::doc::markdown().as_bytes());
     }
     let data_root = dirs::data_root(cli)?;
     let run_root = dirs::run_root();
@@ -49,7 +49,7 @@ pub(crate) fn doctor(cli: &Cli, args: &args::Doctor) -> Result<u8, Failure> {
     } else {
         table(&findings, is_usable)
     };
-    crate::print(text.as_bytes())?;
+    crate::out::print(text.as_bytes())?;
     Ok(u8::from(!is_usable))
 }
 

@@ -1,211 +1,309 @@
-//! Images without a daemon.
+//! What there is of images, and their names.
 
+use crate::api::{Client, Query, encode};
 use crate::args::{self, Cli};
-use crate::dirs;
 use crate::failure::Failure;
-use carrack_images::{ImportOptions, Progress, Removed, Store};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-use std::time::Duration;
+use crate::out;
+use carrack_images::reference::Reference;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
 
-fn open(cli: &Cli) -> Result<Store, Failure> {
-    Ok(Store::open(&dirs::data_root(cli)?.join("images"))?)
+/// An image as `carrack images --json` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageRow {
+    /// `sha256:…`.
+    id: String,
+    /// `name:tag`.
+    names: Vec<String>,
+    /// `name@sha256:…`.
+    digests: Vec<String>,
+    /// RFC 3339; null where the image does not say.
+    created: Option<String>,
+    /// Bytes of all its layers.
+    size: u64,
+    labels: BTreeMap<String, String>,
 }
 
-/// A file, or standard input for `-`; its length where that is known.
-fn source(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-    if path == Path::new("-") {
-        if crate::terminal::is_stdin() {
-            return Err(Failure::new(125, "requested to read from standard input, but that is a terminal"));
-        }
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let file = File::open(path).map_err(|e| Failure::doing(path.display(), e))?;
-    let meta = file.metadata().map_err(|e| Failure::doing(path.display(), e))?;
-    if meta.is_dir() {
-        return Err(Failure::doing(path.display(), "it is a directory"));
-    }
-    let length = meta.is_file().then_some(meta.len());
-    Ok((Box::new(file), length))
+/// A list of strings, without the placeholders that old versions of the API have for none.
+fn strings(value: &Value) -> Vec<String> {
+    let all = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    all.filter(|s| !s.starts_with("<none>")).map(str::to_owned).collect()
 }
 
-/// A bar on standard error (hidden where that is no terminal).
-fn bar(length: Option<u64>) -> ProgressBar {
-    let bar = match length {
-        Some(length) => ProgressBar::new(length),
-        None => ProgressBar::new_spinner(),
-    };
-    let template = match length {
-        Some(_) => "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
-        None => "{spinner} {msg} {bytes} {bytes_per_sec}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_message("reading");
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
+pub(crate) fn string_map(value: &Value) -> BTreeMap<String, String> {
+    let all = value.as_object().into_iter().flatten();
+    all.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect()
 }
 
-fn advance(bar: &ProgressBar, progress: &Progress) {
-    match progress {
-        Progress::Reading { bytes } => bar.set_position(*bytes),
-        Progress::Committing => bar.set_message("making it durable"),
-        _ => {}
-    }
+/// A time of seconds since 1970, where one is known.
+pub(crate) fn unix_time(value: &Value) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(value.as_i64()?).ok().filter(|t| t.unix_timestamp() > 0)
 }
 
-/// `carrack import`.
-pub(crate) fn import(cli: &Cli, args: &args::Import) -> Result<u8, Failure> {
-    let store = open(cli)?;
-    let (stream, length) = source(&args.file)?;
-    let options = ImportOptions {
-        changes: args.change.clone(),
-        message: args.message.clone(),
-        platform: args.platform.clone(),
-        reference: args.reference.clone(),
-        created: None,
-    };
-    let bar = bar(length);
-    let id = store.import(stream, &options, &mut |p| advance(&bar, &p));
-    bar.finish_and_clear();
-    crate::print(format!("{}\n", id?.as_str()).as_bytes())
+pub(crate) fn ago(value: &Value) -> String {
+    unix_time(value).map_or_else(|| "N/A".to_owned(), out::ago)
 }
 
-/// `carrack load`.
-pub(crate) fn load(cli: &Cli, args: &args::Load) -> Result<u8, Failure> {
-    let store = open(cli)?;
-    let (stream, length) = source(args.input.as_deref().unwrap_or(Path::new("-")))?;
-    let bar = if args.quiet { ProgressBar::hidden() } else { bar(length) };
-    let loaded = store.load(stream, &mut |p| advance(&bar, &p));
-    bar.finish_and_clear();
-    let mut text = String::new();
-    for image in loaded? {
-        for reference in &image.references {
-            text.push_str(&format!("Loaded image: {reference}\n"));
-        }
-        if image.references.is_empty() {
-            text.push_str(&format!("Loaded image ID: {}\n", image.id.as_str()));
+pub(crate) fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+impl ImageRow {
+    fn of(image: &Value) -> ImageRow {
+        ImageRow {
+            id: image["Id"].as_str().unwrap_or_default().to_owned(),
+            names: strings(&image["RepoTags"]),
+            digests: strings(&image["RepoDigests"]),
+            created: unix_time(&image["Created"]).and_then(out::rfc3339),
+            size: number(&image["Size"]),
+            labels: string_map(&image["Labels"]),
         }
     }
-    crate::print(text.as_bytes())
 }
 
 /// `carrack images`.
 pub(crate) fn list(cli: &Cli, args: &args::Images) -> Result<u8, Failure> {
-    let store = open(cli)?;
-    let mut rows = Vec::new();
-    for image in store.list()? {
-        let id = if args.no_trunc { image.id.as_str().to_owned() } else { image.id.short().to_owned() };
-        let created = image.created.map_or_else(|| "N/A".to_owned(), ago);
-        let size = size(image.size);
-        if image.references.is_empty() {
-            rows.push(["<none>".to_owned(), "<none>".to_owned(), id, created, size]);
-            continue;
-        }
-        for reference in &image.references {
-            let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
-            rows.push([name.to_owned(), tag.to_owned(), id.clone(), created.clone(), size.clone()]);
-        }
+    let mut filters = args.filter.clone();
+    filters.extend(args.name.iter().map(|name| ("reference".to_owned(), name.clone())));
+    let client = Client::local(cli, None)?;
+    let list = client.get(&format!("/images/json{}", Query::default().filters(&filters)))?;
+    let images = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    if args.json {
+        return out::json_lines(images.iter().map(ImageRow::of));
     }
+    let id =
+        |image: &ImageRow| if args.no_trunc { image.id.clone() } else { out::short(&image.id).to_owned() };
     if args.quiet {
-        let mut ids: Vec<String> = rows.into_iter().map(|r| r[2].clone() + "\n").collect();
-        ids.dedup();
-        return crate::print(ids.concat().as_bytes());
+        let ids: String = images.iter().map(|i| id(&ImageRow::of(i)) + "\n").collect();
+        return out::print(ids.as_bytes());
     }
-    rows.insert(0, ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned));
-    let widths: Vec<usize> =
-        (0..5).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect();
-        text.push_str(cells.join("   ").trim_end());
-        text.push('\n');
+    let mut rows = Vec::new();
+    for image in images {
+        let row = ImageRow::of(image);
+        let (created, size) = (ago(&image["Created"]), out::size(row.size));
+        for (name, tag, digest) in names(&row) {
+            let mut cells = vec![name, tag];
+            if args.digests {
+                cells.push(digest);
+            }
+            cells.extend([id(&row), created.clone(), size.clone()]);
+            rows.push(cells);
+        }
     }
-    crate::print(text.as_bytes())
+    let headings: &[&str] = match args.digests {
+        true => &["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"],
+        false => &["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"],
+    };
+    out::print(out::table(headings, &rows).as_bytes())
 }
 
-/// `carrack rmi`. Every name is tried; the first failure is reported at the end.
-pub(crate) fn remove(cli: &Cli, args: &args::Rmi) -> Result<u8, Failure> {
-    let store = open(cli)?;
-    let mut failure = None;
-    for name in &args.images {
-        // Containers without a daemon hold their image's files by themselves.
-        match store.remove(name, args.force, &|_| None) {
-            Ok(removed) => {
-                let text: String = removed
-                    .iter()
-                    .map(|r| match r {
-                        Removed::Untagged(name) => format!("Untagged: {name}\n"),
-                        Removed::Deleted(id) => format!("Deleted: {id}\n"),
-                    })
-                    .collect();
-                crate::print(text.as_bytes())?;
-            }
-            Err(e) => {
-                eprintln!("carrack: {e}");
-                failure = Some(e);
-            }
+/// Repository, tag and digest of each name of an image.
+fn names(image: &ImageRow) -> Vec<(String, String, String)> {
+    let none = || "<none>".to_owned();
+    let digests: BTreeMap<&str, &str> = image.digests.iter().filter_map(|d| d.split_once('@')).collect();
+    let mut rows: Vec<_> = image
+        .names
+        .iter()
+        .map(|name| {
+            let (name, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+            (name.to_owned(), tag.to_owned(), digests.get(name).map_or_else(none, |d| (*d).to_owned()))
+        })
+        .collect();
+    let tagged: Vec<String> = rows.iter().map(|(name, _, _)| name.clone()).collect();
+    for (name, digest) in digests {
+        if !tagged.iter().any(|t| t == name) {
+            rows.push((name.to_owned(), none(), digest.to_owned()));
         }
     }
-    Ok(u8::from(failure.is_some()))
+    if rows.is_empty() {
+        rows.push((none(), none(), none()));
+    }
+    rows
+}
+
+/// `carrack rmi`. Every name is tried.
+pub(crate) fn remove(cli: &Cli, args: &args::Rmi) -> Result<u8, Failure> {
+    let client = Client::keeper(cli, &args.daemon)?;
+    each(&args.images, |name| {
+        let query = Query::default().flag("force", args.force);
+        let removed = client.delete(&format!("/images/{}{query}", encode(name)))?;
+        let mut text = String::new();
+        for row in removed.as_array().into_iter().flatten() {
+            for (key, what) in row.as_object().into_iter().flatten() {
+                text.push_str(&format!("{key}: {}\n", what.as_str().unwrap_or_default()));
+            }
+        }
+        out::print(text.as_bytes()).map(drop)
+    })
+}
+
+/// Does something for each name; 1 if it failed for one of them, and all were tried.
+pub(crate) fn each(
+    names: &[String],
+    mut work: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<u8, Failure> {
+    let mut code = 0;
+    for name in names {
+        if let Err(e) = work(name) {
+            out::say(&format!("carrack: {e}"));
+            code = 1;
+        }
+    }
+    Ok(code)
 }
 
 /// `carrack tag`.
 pub(crate) fn tag(cli: &Cli, args: &args::Tag) -> Result<u8, Failure> {
-    let store = open(cli)?;
-    let image = store.resolve(&args.source)?;
-    store.tag(&image.id, &args.target)?;
+    let (name, tag) = split(&args.target)?;
+    let query = Query::default().text("repo", &name).option("tag", tag.as_deref());
+    Client::local(cli, None)?.post(&format!("/images/{}/tag{query}", encode(&args.source)), Value::Null)?;
     Ok(0)
 }
 
-/// A size with three digits, in powers of 1000 as docker prints them.
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB"].iter();
-    let mut unit = units.next();
-    while value >= 1000.0 {
-        let Some(next) = units.next() else { break };
-        value /= 1000.0;
-        unit = Some(next);
-    }
-    let unit = unit.copied().unwrap_or("B");
-    if unit == "B" || value >= 100.0 {
-        format!("{value:.0}{unit}")
-    } else if value >= 10.0 {
-        format!("{value:.1}{unit}")
-    } else {
-        format!("{value:.2}{unit}")
-    }
+/// A name without its tag or digest, and these.
+pub(crate) fn split(name: &str) -> Result<(String, Option<String>), Failure> {
+    let reference = Reference::parse(name)?;
+    let suffix = reference.digest().or(reference.tag()).map(str::to_owned);
+    Ok((reference.familiar_name().to_owned(), suffix))
 }
 
-/// How long ago, in one unit.
-fn ago(then: time::OffsetDateTime) -> String {
-    let seconds = (time::OffsetDateTime::now_utc() - then).whole_seconds().max(0);
-    let (n, unit) = match seconds {
-        0..60 => return "Less than a minute ago".into(),
-        60..3600 => (seconds / 60, "minute"),
-        3600..172_800 => (seconds / 3600, "hour"),
-        172_800..1_209_600 => (seconds / 86_400, "day"),
-        1_209_600..5_184_000 => (seconds / 604_800, "week"),
-        5_184_000..63_072_000 => (seconds / 2_592_000, "month"),
-        _ => (seconds / 31_536_000, "year"),
+/// A step as `carrack history --json` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Step {
+    /// `sha256:…`, or null where no image of that step is here.
+    id: Option<String>,
+    names: Vec<String>,
+    created: Option<String>,
+    created_by: String,
+    comment: String,
+    /// Bytes that it added.
+    size: u64,
+}
+
+/// `carrack history`.
+pub(crate) fn history(cli: &Cli, args: &args::History) -> Result<u8, Failure> {
+    let list = Client::local(cli, None)?.get(&format!("/images/{}/history", encode(&args.image)))?;
+    let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if args.json {
+        return out::json_lines(rows.iter().map(|row| Step {
+            id: Some(text(&row["Id"])).filter(|id| id.starts_with("sha256:")),
+            names: strings(&row["Tags"]),
+            created: unix_time(&row["Created"]).and_then(out::rfc3339),
+            created_by: text(&row["CreatedBy"]),
+            comment: text(&row["Comment"]),
+            size: number(&row["Size"]),
+        }));
+    }
+    let id = |row: &Value| match (row["Id"].as_str().unwrap_or_default(), args.no_trunc) {
+        (id, false) if id.starts_with("sha256:") => out::short(id).to_owned(),
+        (id, _) => id.to_owned(),
     };
-    format!("{n} {unit}{} ago", if n == 1 { "" } else { "s" })
+    if args.quiet {
+        return out::print(rows.iter().map(|r| id(r) + "\n").collect::<String>().as_bytes());
+    }
+    let cells = rows.iter().map(|row| {
+        let (by, comment) = (text(&row["CreatedBy"]), text(&row["Comment"]));
+        let most = if args.no_trunc { usize::MAX } else { 45 };
+        vec![
+            id(row),
+            ago(&row["Created"]),
+            out::cut(&by, most),
+            out::size(number(&row["Size"])),
+            out::plain(&comment),
+        ]
+    });
+    let cells: Vec<_> = cells.collect();
+    out::print(out::table(&["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], &cells).as_bytes())
+}
+
+/// `carrack inspect`.
+pub(crate) fn inspect(cli: &Cli, args: &args::Inspect) -> Result<u8, Failure> {
+    use args::Inspected;
+    let store = match args.kind {
+        Some(Inspected::Container) => None,
+        _ => Some(Client::local(cli, None)?),
+    };
+    let daemon = match args.kind {
+        Some(Inspected::Image) => None,
+        Some(Inspected::Container) => Some(Client::connect(&args.daemon)?),
+        // Without a daemon there are no containers to be looked at.
+        None => Client::connect(&args.daemon).ok(),
+    };
+    let mut found = Vec::new();
+    let code = each(&args.names, |name| {
+        let path = format!("/containers/{}/json{}", encode(name), Query::default().flag("size", args.size));
+        match (daemon.as_ref().map(|d| d.get(&path)), &store) {
+            (Some(Ok(value)), _) => found.push(value),
+            (Some(Err(e)), Some(_)) if !e.is_not_found() => return Err(e),
+            (Some(Err(e)), None) => return Err(e),
+            (_, Some(store)) => match store.get(&format!("/images/{}/json", encode(name))) {
+                Ok(value) => found.push(value),
+                Err(e) if e.is_not_found() && args.kind.is_none() => {
+                    let why = match &daemon {
+                        Some(_) => "",
+                        None => {
+                            "\n  The daemon, which knows the containers, does not run: `carrack serve` starts it."
+                        }
+                    };
+                    return Err(Failure::new(format!("no such container or image: {name}{why}")));
+                }
+                Err(e) => return Err(e),
+            },
+            (None, None) => {}
+        }
+        Ok(())
+    })?;
+    if args.json {
+        out::json_lines(&found)?;
+    } else {
+        out::json(&found)?;
+    }
+    Ok(code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn sizes_have_three_digits() {
-        for (bytes, text) in
-            [(0, "0B"), (999, "999B"), (1500, "1.50kB"), (12_345_678, "12.3MB"), (117_000_000, "117MB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
+    fn rows_have_their_documented_shape() {
+        let row = ImageRow::of(&json!({
+            "Id": "sha256:1", "RepoTags": ["a:1"], "RepoDigests": ["<none>@<none>"], "Created": 60, "Size": 7,
+            "Labels": null,
+        }));
+        assert_eq!(
+            serde_json::to_string(&row).unwrap(),
+            r#"{"id":"sha256:1","names":["a:1"],"digests":[],"created":"1970-01-01T00:01:00Z","size":7,"labels":{}}"#
+        );
+        assert_eq!(ImageRow::of(&json!({ "Created": 0 })).created, None);
+    }
+
+    #[test]
+    fn each_name_has_a_row() {
+        let row = |names: &[&str], digests: &[&str]| ImageRow {
+            id: String::new(),
+            names: names.iter().map(|s| (*s).to_owned()).collect(),
+            digests: digests.iter().map(|s| (*s).to_owned()).collect(),
+            created: None,
+            size: 0,
+            labels: BTreeMap::new(),
+        };
+        assert_eq!(names(&row(&[], &[]))[0].0, "<none>");
+        let both = names(&row(&["h:5/a:1"], &["h:5/a@sha256:1", "b@sha256:2"]));
+        assert_eq!(both[0], ("h:5/a".into(), "1".into(), "sha256:1".into()));
+        assert_eq!(both[1], ("b".into(), "<none>".into(), "sha256:2".into()));
+    }
+
+    #[test]
+    fn names_are_split() {
+        assert_eq!(split("localhost:5000/a").unwrap(), ("localhost:5000/a".into(), None));
+        assert_eq!(split("localhost:5000/a:1").unwrap(), ("localhost:5000/a".into(), Some("1".into())));
+        assert!(split("a/B").is_err());
     }
 }

@@ -1,53 +1,91 @@
-//! The `carrack` binary: the daemon, containers without a daemon, images, and what the host allows.
+//! The `carrack` binary: the daemon, containers without a daemon, images, a client of the daemon, and what the host
+//! allows.
 
+mod api;
+mod archive;
 mod args;
 mod attach;
+mod build;
+mod completion;
 mod config;
 mod container;
+mod containers;
+mod cp;
 mod dirs;
 mod doctor;
 mod failure;
 mod images;
 mod init;
+mod man;
+mod messages;
 mod options;
+mod out;
 mod probe;
+mod progress;
+mod registry;
 mod run;
 mod serve;
+mod session;
 mod signals;
+mod storage;
+mod system;
 mod terminal;
 
-use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
-use failure::Failure;
-use std::io::Write;
+use args::{Cli, Command, StoreCommand, SystemCommand};
+use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(command) = init::command() {
         return ExitCode::from(init::run(&command));
     }
+    completion::answer();
     let cli = Cli::parse();
     start_logging(&cli);
-    let result = match cli.command {
-        Command::Serve(ref args) => serve::serve(&cli, args),
-        Command::Supervise(ref args) => container::supervise(args),
-        Command::Run(ref args) => run::run(&cli, args, None),
-        Command::Trace(ref args) => run::trace(&cli, args),
-        Command::Import(ref args) => images::import(&cli, args),
-        Command::Load(ref args) => images::load(&cli, args),
-        Command::Images(ref args) => images::list(&cli, args),
-        Command::Rmi(ref args) => images::remove(&cli, args),
-        Command::Tag(ref args) => images::tag(&cli, args),
-        Command::Doctor(ref args) => doctor::doctor(&cli, args),
-        Command::Completion { shell } => completion(shell),
-        Command::Man => man(),
-        Command::Version => version(),
+    let result = match &cli.command {
+        Command::Serve(args) => serve::serve(&cli, args),
+        Command::Supervise(args) => container::supervise(args),
+        Command::Run(args) => run::run(&cli, args),
+        Command::Trace(args) => run::trace(&cli, args),
+        Command::Ps(args) => containers::list(args),
+        Command::Logs(args) => containers::logs(args),
+        Command::Exec(args) => session::exec(args),
+        Command::Attach(args) => session::attach(args),
+        Command::Start(args) => containers::start(args),
+        Command::Stop(args) => containers::stop(args),
+        Command::Kill(args) => containers::kill(args),
+        Command::Rm(args) => containers::remove(args),
+        Command::Cp(args) => cp::copy(args),
+        Command::Images(args) => images::list(&cli, args),
+        Command::Pull(args) => registry::pull(&cli, args),
+        Command::Push(args) => registry::push(&cli, args),
+        Command::Build(args) => build::build(args),
+        Command::Import(args) => archive::import(&cli, args),
+        Command::Load(args) => archive::load(&cli, args),
+        Command::Save(args) => archive::save(&cli, args),
+        Command::Tag(args) => images::tag(&cli, args),
+        Command::Rmi(args) => images::remove(&cli, args),
+        Command::History(args) => images::history(&cli, args),
+        Command::Inspect(args) => images::inspect(&cli, args),
+        Command::Prune(args) => system::prune(&cli, args),
+        Command::System(args) => match &args.what {
+            SystemCommand::Df(args) => system::df(&cli, args),
+            SystemCommand::Prune(args) => system::prune(&cli, args),
+            SystemCommand::Info(args) => system::info(&cli, args),
+        },
+        Command::Store(args) => match &args.what {
+            StoreCommand::Gc(args) => storage::gc(&cli, args),
+        },
+        Command::Doctor(args) => doctor::doctor(&cli, args),
+        Command::Completion(args) => completion::completion(args),
+        Command::Man(args) => man::man(args),
+        Command::Version(args) => system::version(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("carrack: {failure}");
-            ExitCode::from(failure.code)
+            out::say(&format!("carrack: {failure}"));
+            ExitCode::from(failure.code(if cli.command.gives_containers_code() { failure::OURS } else { 1 }))
         }
     }
 }
@@ -69,37 +107,4 @@ fn start_logging(cli: &Cli) {
         .with_ansi(rustix::termios::isatty(rustix::stdio::stderr()))
         .with_target(level >= LevelFilter::DEBUG)
         .init();
-}
-
-fn completion(shell: clap_complete::Shell) -> Result<u8, Failure> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "carrack", &mut text);
-    print(&text)
-}
-
-fn man() -> Result<u8, Failure> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(|e| Failure::new(125, e))?;
-    print(&text)
-}
-
-fn version() -> Result<u8, Failure> {
-    let host = rustix::system::uname();
-    let text = format!(
-        "carrack {}\nhost: {} {} {}\n",
-        env!("CARGO_PKG_VERSION"),
-        host.sysname().to_string_lossy(),
-        host.release().to_string_lossy(),
-        host.machine().to_string_lossy()
-    );
-    print(text.as_bytes())
-}
-
-/// Writes to standard output; a reader that has left is no failure.
-fn print(bytes: &[u8]) -> Result<u8, Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(125, e)),
-        _ => Ok(0),
-    }
 }

@@ -1,4 +1,4 @@
-//! Values of options: sizes, limits, mounts, environment.
+//! Values of options: sizes, limits, times, mounts, environment.
 
 use crate::failure::Failure;
 use carrack_emu::control::{MountKind, MountSpec, Ulimit};
@@ -41,9 +41,85 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
 
+/// `KEY=VALUE`.
+pub(crate) fn filter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_ascii_lowercase(), value.to_owned())),
+        _ => Err(format!("{text:?} is not of the form KEY=VALUE")),
+    }
+}
+
+/// `all`, or a number of lines.
+pub(crate) fn tail(text: &str) -> Result<String, String> {
+    match text {
+        "all" => Ok(text.to_owned()),
+        n => {
+            n.parse::<u64>().map(|n| n.to_string()).map_err(|_| format!("{text:?} is no number, nor \"all\""))
+        }
+    }
+}
+
+/// When a container is started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restart {
+    /// `no`, `always`, `unless-stopped` or `on-failure`.
+    pub(crate) name: String,
+    /// How often at most, for `on-failure`; 0: any number of times.
+    pub(crate) most: u32,
+}
+
+/// `no`, `always`, `unless-stopped`, `on-failure[:N]`.
+pub(crate) fn restart(text: &str) -> Result<Restart, String> {
+    let (name, most) = text.split_once(':').unwrap_or((text, ""));
+    let wrong = || format!("{text:?} is none of no, always, unless-stopped, on-failure[:N]");
+    let most = match (name, most) {
+        ("no" | "always" | "unless-stopped" | "on-failure", "") => 0,
+        ("on-failure", n) => n.parse().map_err(|_| wrong())?,
+        _ => return Err(wrong()),
+    };
+    Ok(Restart { name: name.to_owned(), most })
+}
+
+/// A moment as the API takes it (seconds since 1970): such a number, a time of RFC 3339, or so long ago (`90s`, `1h30m`).
+pub(crate) fn moment(text: &str) -> Result<String, String> {
+    use time::format_description::well_known::Rfc3339;
+    if text.parse::<f64>().is_ok_and(|n| (0.0..1e12).contains(&n)) {
+        return Ok(text.to_owned());
+    }
+    if let Ok(time) = time::OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(format!("{}.{:09}", time.unix_timestamp(), time.nanosecond()));
+    }
+    match duration(text) {
+        Some(seconds) => {
+            Ok((time::OffsetDateTime::now_utc().unix_timestamp().saturating_sub_unsigned(seconds))
+                .to_string())
+        }
+        None => Err(format!("{text:?} is no time: use 2024-05-01T12:00:00Z, seconds since 1970, or 1h30m")),
+    }
+}
+
+/// Seconds of `1h30m`, `90s`, `2d`.
+fn duration(text: &str) -> Option<u64> {
+    let (mut total, mut rest) = (0u64, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|n| *n > 0)?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = match rest.as_bytes()[digits] {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86_400,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 /// `SOURCE:TARGET[:OPTIONS]`. A missing source is made as a directory, as docker does.
 pub(crate) fn volume(text: &str) -> Result<MountSpec, Failure> {
-    let wrong = |why: &str| Failure::new(125, format!("invalid volume {text:?}: {why}"));
+    let wrong = |why: &str| Failure::new(format!("invalid volume {text:?}: {why}"));
     let mut parts = text.splitn(3, ':');
     let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
         return Err(wrong("it should be SOURCE:TARGET[:ro]"));
@@ -82,7 +158,7 @@ pub(crate) fn volume(text: &str) -> Result<MountSpec, Failure> {
 
 /// `TARGET[:size=…,mode=…,ro]`.
 pub(crate) fn tmpfs(text: &str) -> Result<MountSpec, Failure> {
-    let wrong = |why: String| Failure::new(125, format!("invalid tmpfs {text:?}: {why}"));
+    let wrong = |why: String| Failure::new(format!("invalid tmpfs {text:?}: {why}"));
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     if !target.starts_with('/') {
         return Err(wrong("the target must be an absolute path".into()));
@@ -149,6 +225,28 @@ mod tests {
         assert_eq!(limit("nofile=1:2"), Ok(("nofile".into(), 1, 2)));
         assert_eq!(limit("core=unlimited"), Ok(("core".into(), -1, -1)));
         assert!(ulimit("nofile").is_err() && ulimit("nofile=a").is_err());
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(duration("1h30m"), Some(5400));
+        assert_eq!(duration("2d"), Some(172_800));
+        for bad in ["", "1", "h", "1x", "99999999999999999999d", "1hm", "1ü"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+        assert_eq!(moment("1700000000"), Ok("1700000000".into()));
+        assert_eq!(moment("1970-01-01T00:01:00Z"), Ok("60.000000000".into()));
+        assert!(moment("10m").unwrap().parse::<i64>().unwrap() > 1_700_000_000);
+        assert!(moment("yesterday").is_err() && moment("-1").is_err());
+    }
+
+    #[test]
+    fn policies_and_filters() {
+        assert_eq!(restart("on-failure:3"), Ok(Restart { name: "on-failure".into(), most: 3 }));
+        assert!(restart("always:3").is_err() && restart("sometimes").is_err());
+        assert_eq!(filter("Label=a=b"), Ok(("label".into(), "a=b".into())));
+        assert!(filter("label").is_err() && filter("=x").is_err());
+        assert!(tail("all").is_ok() && tail("7").is_ok() && tail("-1").is_err());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::args::{self, Cli};
 use crate::container::Container;
 use crate::failure::{Failure, OURS};
-use crate::{attach, signals, terminal};
+use crate::signals::{Event, Passed};
+use crate::{attach, session, signals, terminal};
 use carrack_emu::control::{Client, ErrorKind, Reply, Request, read_line, write_line};
 use rustix::fd::OwnedFd;
 use std::fs::File;
@@ -16,20 +17,26 @@ pub(crate) fn trace(cli: &Cli, args: &args::Trace) -> Result<u8, Failure> {
         Some(path) => File::create(path).map_err(|e| Failure::doing(path.display(), e))?.into(),
         None => rustix::io::dup(rustix::stdio::stderr()).map_err(|e| Failure::doing("standard error", e))?,
     };
-    let run = &args.container;
-    run_container(cli, run, Some(to))
+    run_container(cli, &args.container, args.kernel_version.as_deref(), Some(to))
 }
 
-/// `carrack run`; the container's exit code. `trace`: where calls are reported to.
-pub(crate) fn run(cli: &Cli, args: &args::Run, trace: Option<OwnedFd>) -> Result<u8, Failure> {
-    run_container(cli, &args.container, trace)
-}
-
-fn run_container(cli: &Cli, args: &args::Container, trace: Option<OwnedFd>) -> Result<u8, Failure> {
-    if args.tty && args.interactive && !terminal::is_stdin() {
-        return Err(Failure::new(OURS, "the input device is not a TTY"));
+/// `carrack run`; the container's exit code.
+pub(crate) fn run(cli: &Cli, args: &args::Run) -> Result<u8, Failure> {
+    if args.needs_daemon() {
+        return session::run(args);
     }
-    let container = Container::create(cli, args)?;
+    run_container(cli, &args.container, args.kernel_version.as_deref(), None)
+}
+
+/// `trace`: where calls are reported to.
+fn run_container(
+    cli: &Cli,
+    args: &args::Container,
+    kernel: Option<&str>,
+    trace: Option<OwnedFd>,
+) -> Result<u8, Failure> {
+    terminal::check(args.tty, args.interactive)?;
+    let container = Container::create(cli, args, kernel.unwrap_or_default())?;
     let supervisor = container.start_supervisor(trace)?;
     let socket = container.socket();
     let result = drive(&socket, args);
@@ -53,7 +60,15 @@ fn drive(socket: &Path, args: &args::Container) -> Result<u8, Failure> {
     // Raw before the start: the program must not see the line discipline's echo of what was typed early.
     let raw = if args.tty && args.interactive { terminal::Raw::enter() } else { None };
     expect_ok(Client::connect(socket)?.call(&Request::Start)?)?;
-    signals::pass_on(socket.to_owned(), args.tty);
+    let path = socket.to_owned();
+    signals::watch(Passed::Signals, args.tty, move |event| {
+        let request = match event {
+            Event::Resize(rows, cols) => Request::Resize { rows, cols },
+            Event::Signal(signal) => Request::Signal { signal: signal as i32, all: false },
+        };
+        // A container that has just ended needs no signal.
+        let _ = Client::connect(&path).and_then(|mut c| c.call(&request));
+    });
     if args.interactive {
         let input = attached.try_clone().map_err(|e| Failure::doing("dup", e))?;
         attach::send_input(input, args.tty).map_err(|e| Failure::doing("cannot make a thread", e))?;
@@ -63,22 +78,19 @@ fn drive(socket: &Path, args: &args::Container) -> Result<u8, Failure> {
     streamed.map_err(|e| Failure::doing("output", e))?;
     match read_line(&mut waiting)? {
         Reply::Exited { code } => Ok(u8::try_from(code & 0xff).unwrap_or(OURS)),
-        Reply::Error { message, .. } => Err(Failure::new(OURS, message)),
-        other => Err(Failure::new(OURS, format!("unexpected reply {other:?}"))),
+        Reply::Error { message, .. } => Err(Failure::new(message)),
+        other => Err(Failure::new(format!("unexpected reply {other:?}"))),
     }
 }
 
 fn expect_ok(reply: Reply) -> Result<(), Failure> {
     match reply {
         Reply::Ok => Ok(()),
-        Reply::Error { kind, message } => Err(Failure::new(
-            match kind {
-                ErrorKind::CommandNotFound => 127,
-                ErrorKind::CommandNotExecutable => 126,
-                _ => OURS,
-            },
-            message,
-        )),
-        other => Err(Failure::new(OURS, format!("unexpected reply {other:?}"))),
+        Reply::Error { kind: ErrorKind::CommandNotFound, message } => Err(Failure::with_code(127, message)),
+        Reply::Error { kind: ErrorKind::CommandNotExecutable, message } => {
+            Err(Failure::with_code(126, message))
+        }
+        Reply::Error { message, .. } => Err(Failure::new(message)),
+        other => Err(Failure::new(format!("unexpected reply {other:?}"))),
     }
 }

@@ -6,7 +6,6 @@ use crate::dirs;
 use crate::failure::Failure;
 use clap::ValueEnum;
 use std::io::Write;
-use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
 /// Serves until it is told to end.
@@ -15,9 +14,11 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
+    for key in &config.ignored {
+        tracing::warn!("the setting {key:?} of the configuration file has no effect here");
+    }
     if !args.hosts.is_empty() && !config.hosts.is_empty() {
         return Err(Failure::new(
-            125,
             "hosts are specified both as a flag and in the configuration file; use one of the two",
         ));
     }
@@ -29,7 +30,7 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
     let hosts = if args.hosts.is_empty() { config.hosts } else { args.hosts.clone() };
     let mut sockets = Vec::new();
     for host in &hosts {
-        sockets.push(socket(host)?);
+        sockets.push(dirs::socket(host)?);
     }
     if sockets.is_empty() {
         sockets.push(run_root.join("carrack.sock"));
@@ -48,7 +49,7 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
         .block_on(async {
             let shutdown = shutdown().map_err(|e| Failure::doing("signals", e))?;
             let served = carrack_api_server::serve(settings, shutdown, announce).await;
-            served.map_err(|e| Failure::new(125, e))
+            served.map_err(Failure::new)
         })
         .map(|()| 0)
 }
@@ -82,18 +83,5 @@ fn announce(addresses: &[String]) {
     if let Some(address) = addresses.first() {
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "export DOCKER_HOST={address}").and_then(|()| out.flush());
-    }
-}
-
-/// The path of a `unix://` URL.
-fn socket(host: &str) -> Result<PathBuf, Failure> {
-    match host.split_once("://") {
-        Some(("unix", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        None if host.starts_with('/') => Ok(PathBuf::from(host)),
-        Some(("tcp", _)) => Err(Failure::new(
-            125,
-            format!("{host}: TCP is not offered: it would give everybody on the network your account"),
-        )),
-        _ => Err(Failure::new(125, format!("{host:?} is not a unix:// URL with an absolute path"))),
     }
 }

@@ -1,25 +1,41 @@
 //! Signals of the client: passed on to the container, and changes of the window's size.
 
-use carrack_emu::control::{Client, Request};
 use nix::sys::signal::{SigSet, Signal};
-use std::path::PathBuf;
 
 /// What docker's client passes on. Stop signals stay with the client: it is the user's job, not the container.
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// Blocks the signals in this thread and those that it makes, and starts a thread that waits for them.
+/// What happened to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// It got this signal.
+    Signal(Signal),
+    /// Its window has so many rows and columns now.
+    Resize(u16, u16),
+}
+
+/// Which signals are the container's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// None: they do here what they always do.
+    Nothing,
+    /// Those that docker's client passes on.
+    Signals,
+}
+
+/// Blocks the signals in this thread and those that it makes, and starts a thread that waits for them and tells `on`.
 ///
-/// Must come after the supervisor was started, which is not to inherit the mask.
-pub(crate) fn pass_on(socket: PathBuf, has_tty: bool) {
+/// Must come after a supervisor was forked, which is not to inherit the mask.
+pub(crate) fn watch(passed: Passed, has_tty: bool, on: impl Fn(Event) + Send + 'static) {
     let mut set = SigSet::empty();
-    for signal in PASSED_ON {
-        set.add(signal);
+    if passed == Passed::Signals {
+        set.extend(PASSED_ON);
     }
     if has_tty {
         set.add(Signal::SIGWINCH);
     }
-    if set.thread_block().is_err() {
+    if set == SigSet::empty() || set.thread_block().is_err() {
         return;
     }
     let wait = move || {
@@ -28,20 +44,19 @@ pub(crate) fn pass_on(socket: PathBuf, has_tty: bool) {
             // As docker's client: a container that ignores the signal must not hold its user.
             insisted += u32::from(matches!(signal, Signal::SIGINT | Signal::SIGTERM));
             if insisted >= 3 {
-                eprintln!("carrack: got 3 SIGTERM/SIGINTs, forcefully exiting");
+                crate::out::say("carrack: got 3 SIGTERM/SIGINTs, forcefully exiting");
                 std::process::exit(1);
             }
-            let request = match signal {
-                Signal::SIGWINCH => match crate::terminal::size() {
-                    Some((rows, cols)) => Request::Resize { rows, cols },
-                    None => continue,
-                },
-                signal => Request::Signal { signal: signal as i32, all: false },
-            };
-            // A container that has just ended needs no signal.
-            let _ = Client::connect(&socket).and_then(|mut c| c.call(&request));
+            match signal {
+                Signal::SIGWINCH => {
+                    if let Some((rows, cols)) = crate::terminal::size() {
+                        on(Event::Resize(rows, cols));
+                    }
+                }
+                signal => on(Event::Signal(signal)),
+            }
         }
     };
     // Without the thread the container cannot be interrupted from here, but runs.
-    let _ = std::thread::Builder::new().stack_size(64 << 10).spawn(wait);
+    let _ = std::thread::Builder::new().stack_size(256 << 10).spawn(wait);
 }

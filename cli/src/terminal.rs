@@ -1,5 +1,6 @@
 //! The user's own terminal: its size, and raw mode for the time of a session.
 
+use crate::failure::Failure;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Rows and columns of the terminal that standard output (or input) is; `None` when neither is one.
@@ -12,6 +13,19 @@ pub(crate) fn size() -> Option<(u16, u16)> {
 /// Whether standard input is a terminal.
 pub(crate) fn is_stdin() -> bool {
     isatty(rustix::stdio::stdin())
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_stdout() -> bool {
+    isatty(rustix::stdio::stdout())
+}
+
+/// Refuses a terminal for a command whose input comes from elsewhere: it would end with the terminal's first end of line.
+pub(crate) fn check(tty: bool, interactive: bool) -> Result<(), Failure> {
+    if tty && interactive && !is_stdin() {
+        return Err(Failure::new("the input device is not a TTY; leave -t out to pass standard input on"));
+    }
+    Ok(())
 }
 
 /// Raw mode until this is dropped.

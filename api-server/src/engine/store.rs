@@ -118,7 +118,7 @@ impl Store for Redb {
     }
 }
 
-/// The store in memory, for tests.
+/// The store in memory, for tests and for what needs no records.
 #[derive(Debug, Default)]
 pub struct Memory {
     rows: Mutex<BTreeMap<(Bucket, String), Vec<u8>>>,
