@@ -5,7 +5,7 @@ use super::error::{Error, Kind, Result};
 use super::names;
 use super::wire::Object;
 use carrack_images::reference::Reference;
-use carrack_images::{Derivation, ErrorKind, Hold, ImageId, ImportOptions, Progress, Removed, Store};
+use carrack_images::{Derivation, ErrorKind, Hold, ImageId, ImportOptions, Index, Progress, Removed, Store};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
@@ -136,7 +136,7 @@ fn check_platform(image: &Image, reference: &str, platform: &str) -> Result<()> 
     )))
 }
 
-fn refused(e: carrack_images::Error) -> Error {
+pub(crate) fn refused(e: carrack_images::Error) -> Error {
     let kind = match e.kind() {
         ErrorKind::NotFound => Kind::NotFound,
         ErrorKind::Invalid => Kind::Invalid,
@@ -186,6 +186,18 @@ impl Images {
         let image = self.resolve(reference)?;
         check_platform(&image, reference, platform)?;
         Ok(image)
+    }
+
+    /// The store itself, for who makes images.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The files of an image.
+    pub(crate) fn files(&self, id: &str) -> Result<(Arc<Store>, Index)> {
+        let id = ImageId::parse(id).ok_or_else(|| no_such_image(id))?;
+        let image = self.store.get(&id).map_err(refused)?;
+        Ok((self.store.clone(), self.store.open_index(&image).map_err(refused)?))
     }
 
     /// The ids of all images.

@@ -15,6 +15,7 @@
 
 mod adopt;
 pub mod attach;
+pub mod build;
 pub mod capabilities;
 pub mod clock;
 pub mod commit;
@@ -82,6 +83,9 @@ pub struct Engine {
     pub images: images::Images,
     pub volumes: volumes::Volumes,
     pub networks: networks::Networks,
+    /// Images that builds under way need.
+    pub(crate) pins: build::Pins,
+    pub build_cancels: build::Cancels,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) containers: RwLock<HashMap<String, Arc<Container>>>,
     /// Name → id. Reserved when a create begins, released when the removal has finished.
@@ -122,6 +126,8 @@ impl Engine {
             containers: RwLock::default(),
             names: Mutex::default(),
             execs: Mutex::default(),
+            pins: build::Pins::default(),
+            build_cancels: build::Cancels::default(),
             pruning: prune::Pruning::default(),
             store,
             settings,
@@ -291,8 +297,11 @@ impl Engine {
         self.events.send("image", action, id, attributes);
     }
 
-    /// The words for a container that uses the image, a running one first.
+    /// The words for a build or a container that uses the image, a running one first.
     pub fn image_user(&self, id: &str) -> Option<String> {
+        if let Some(build) = self.pins.user(id) {
+            return Some(build);
+        }
         let containers = self.containers.read();
         let mut stopped = None;
         for c in containers.values() {

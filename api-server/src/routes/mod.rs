@@ -6,6 +6,7 @@
 
 mod archives;
 pub(crate) mod body;
+mod build;
 mod containers;
 mod detach;
 mod events;
@@ -132,6 +133,7 @@ impl Api {
             websocket::routes(),
             exec::routes(),
             images::routes(),
+            build::routes(),
             archives::routes(),
             networks::routes(),
             volumes::routes(),

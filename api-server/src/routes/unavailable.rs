@@ -11,9 +11,6 @@ pub(super) fn routes() -> Vec<Route> {
     let mut rows = vec![
         get("/plugins", no_plugins),
         get("/plugins/{name}/json", no_plugin),
-        post("/build", not_built),
-        post("/build/prune", no_cache),
-        post("/build/cancel", not_built),
         post("/session", no_buildkit),
         post("/grpc", no_buildkit),
         get("/images/search", not_built),
@@ -39,11 +36,6 @@ pub(super) fn routes() -> Vec<Route> {
     rows
 }
 
-/// `docker system prune` asks this too; there is nothing to prune.
-async fn no_cache(_call: Call) -> Result<Response<Body>> {
-    Ok(ok(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
-}
-
 async fn no_plugins(_call: Call) -> Result<Response<Body>> {
     Ok(ok(&json!([])))
 }
@@ -61,7 +53,9 @@ async fn not_built(call: Call) -> Result<Response<Body>> {
 }
 
 async fn no_buildkit(_call: Call) -> Result<Response<Body>> {
-    Err(Error::not_found("this daemon has no BuildKit"))
+    Err(Error::not_found(
+        "this daemon has no BuildKit: set DOCKER_BUILDKIT=0, with which docker build uses the classic builder",
+    ))
 }
 
 async fn experimental(_call: Call) -> Result<Response<Body>> {

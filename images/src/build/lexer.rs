@@ -50,6 +50,30 @@ impl Lexer {
         Ok(self.run(text, variables)?.words())
     }
 
+    /// A text of several lines, such as a here-document: quotes are characters like others, variables have their values,
+    /// and the escape character counts before `$` and itself.
+    ///
+    /// # Errors
+    /// As [`Lexer::word`].
+    pub fn text(&self, text: &str, variables: Variables<'_>) -> Result<String, String> {
+        let mut scan = Scan { chars: text.chars().peekable(), escape: self.escape, variables, depth: 0 };
+        let mut out = String::new();
+        while let Some(c) = scan.chars.next() {
+            match c {
+                '$' => out.push_str(&scan.dollar()?),
+                c if c == self.escape => {
+                    let is_escaped = |next: &char| *next == '$' || *next == self.escape;
+                    out.push(scan.chars.next_if(is_escaped).unwrap_or(c));
+                }
+                c => out.push(c),
+            }
+            if out.len() > WORD_MAX {
+                return Err("the value is longer than 1 MiB".into());
+            }
+        }
+        Ok(out)
+    }
+
     fn run(&self, text: &str, variables: Variables<'_>) -> Result<Out, String> {
         let mut scan = Scan { chars: text.chars().peekable(), escape: self.escape, variables, depth: 0 };
         let out = scan.until(None, false);

@@ -270,6 +270,8 @@ fn expansion() {
     assert!(expand(&"${u:-".repeat(1000)).is_err());
     let words = Lexer::new('\\').words("$two \"$two\" a\\ b ''", &|_| Some("1 2".into())).unwrap();
     assert_eq!(words, ["1", "2", "1 2", "a b", ""]);
+    let text = Lexer::new('\\').text("it's \"$x\" \\$x \\n ${u:-'d'}\n", &|n| (n == "x").then(|| "v".into()));
+    assert_eq!(text.as_deref(), Ok("it's \"v\" $x \\n d\n"));
     let long = "x".repeat(1 << 19);
     assert!(Lexer::new('\\').word("$a$a$a", &|_| Some(long.clone())).unwrap_err().contains("1 MiB"));
 }

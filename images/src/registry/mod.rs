@@ -77,6 +77,14 @@ impl Registries {
         Registries { config: Arc::new(config), transports: Arc::default(), claims: Claims::default() }
     }
 
+    /// An HTTP client for a URL that is no registry's: the same certificates, resolver and proxies. It follows no redirects.
+    ///
+    /// # Errors
+    /// Certificates of the host that cannot be read.
+    pub fn http_client(&self, url: &reqwest::Url) -> Result<reqwest::Client, Error> {
+        self.transports.client(&self.config, &config::authority_of(url), false, false)
+    }
+
     /// Tries credentials on a server, as `docker login` does.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ pub(crate) mod write;
 
 use std::io::{self, Read};
 
-use crate::Error;
+use crate::compress::{Format, Peek, SNIFF_LEN, decoder, sniff};
+use crate::{Error, Limits};
 use header::{BLOCK, Header};
 use pax::Pax;
 
@@ -104,6 +105,26 @@ pub fn looks_like_header(head: &[u8]) -> bool {
         Some(block) => block.iter().all(|&b| b == 0) || Header::new(block).is_some(),
         None => false,
     }
+}
+
+/// Reads an archive that may be compressed with gzip or zstd. `None`: the bytes are no archive.
+///
+/// # Errors
+/// Another compression that is known, and what reading gives.
+pub fn open_archive<'a>(stream: impl Read + 'a) -> Result<Option<Reader<Box<dyn Read + 'a>>>, Error> {
+    let mut stream = Peek::new(stream, SNIFF_LEN).map_err(Error::reading)?;
+    let format = sniff(stream.head());
+    if format == Format::Other {
+        return Ok(None);
+    }
+    let plain = decoder(format, stream, Limits::default().zstd_window_log)?;
+    // Compressed, but not sound: that is no archive either.
+    let Ok(mut plain) = Peek::new(plain, SNIFF_LEN) else { return Ok(None) };
+    let is_header = plain.head().first_chunk::<BLOCK>().is_some_and(|b| Header::new(b).is_some());
+    Ok(is_header.then(|| {
+        let plain: Box<dyn Read + 'a> = Box::new(io::BufReader::with_capacity(128 << 10, plain));
+        Reader::new(plain)
+    }))
 }
 
 impl<R: Read> Reader<R> {
