@@ -129,7 +129,8 @@ fn out_of(client: &Client, name: &str, path: &str, target: &Side<'_>, quiet: boo
 
 fn told(quiet: bool, count: u64, name: &str, path: &str, to: &Path) -> Result<(), Failure> {
     if !quiet {
-        out::say(&format!("copied {count} files from {name}:{path} to {}", to.display()));
+        let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+        out::say(&format!("copied {files} from {name}:{path} to {}", to.display()));
     }
     Ok(())
 }

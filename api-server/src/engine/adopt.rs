@@ -4,14 +4,42 @@ use super::Engine;
 use super::drive::killed;
 use super::life::State;
 use super::record::Container;
+use super::store::Bucket;
 use super::supervisor::{Conversation, Supervisor, read_line};
+use super::volumes;
 use carrack_emu::control::{self, Event, Request as Ask, Status};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Engine {
+    /// Deletes directories of containers whose creation was cut off before their record was written. They never ran; those
+    /// that have a `spec.json` did, and are somebody else's: of `carrack run`.
+    fn sweep_directories(&self) {
+        let recorded: HashSet<String> = match self.store.list(Bucket::Containers) {
+            Ok(rows) => rows.into_iter().map(|(key, _)| key).collect(),
+            Err(e) => return tracing::warn!(error = %e, "nothing is swept up"),
+        };
+        let root = self.settings.data_root.join("containers");
+        for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().filter(|n| n.len() == 64 && !recorded.contains(*n)) else {
+                continue;
+            };
+            let is_ours =
+                id.bytes().all(|b| b.is_ascii_hexdigit()) && !entry.path().join("spec.json").exists();
+            if is_ours && entry.file_type().is_ok_and(|t| t.is_dir()) {
+                tracing::info!(container = id, "sweeping up after a creation that was cut off");
+                if let Err(e) = volumes::remove_tree(&entry.path()) {
+                    tracing::warn!(container = id, error = %e, "its directory stays behind");
+                }
+            }
+        }
+    }
+
     /// Finds the containers of the daemon before this one: reconnects to those that run, records the end of those that
     /// ended meanwhile, finishes removals, and applies restart policies.
     pub async fn adopt(self: &Arc<Self>) {
+        self.sweep_directories();
         let mut all = self.all();
         all.reverse();
         for c in all {

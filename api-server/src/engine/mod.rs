@@ -59,7 +59,7 @@ use error::{Error, Result};
 use events::Events;
 use parking_lot::{Mutex, RwLock};
 use record::{Container, Record};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,9 +132,7 @@ impl Engine {
             store,
             settings,
         };
-        let stored = engine.store.list(Bucket::Containers)?;
-        engine.sweep_directories(&stored.iter().map(|(key, _)| key.as_str()).collect());
-        for (key, bytes) in stored {
+        for (key, bytes) in engine.store.list(Bucket::Containers)? {
             let record: Record = match serde_json::from_slice(&bytes) {
                 Ok(record) => record,
                 Err(e) => {
@@ -149,21 +147,6 @@ impl Engine {
             engine.containers.write().insert(key, Arc::new(container));
         }
         Ok(Arc::new(engine))
-    }
-
-    /// Deletes directories of containers whose creation was cut off before their record was written. They never ran.
-    fn sweep_directories(&self, recorded: &HashSet<&str>) {
-        let root = self.settings.data_root.join("containers");
-        for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(id) = name.to_str().filter(|n| n.len() == 64 && !recorded.contains(n)) else { continue };
-            if id.bytes().all(|b| b.is_ascii_hexdigit()) && entry.file_type().is_ok_and(|t| t.is_dir()) {
-                tracing::info!(container = id, "sweeping up after a creation that was cut off");
-                if let Err(e) = volumes::remove_tree(&entry.path()) {
-                    tracing::warn!(container = id, error = %e, "its directory stays behind");
-                }
-            }
-        }
     }
 
     pub fn container_dir(&self, id: &str) -> PathBuf {
