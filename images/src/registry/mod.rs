@@ -23,9 +23,11 @@ mod manifest;
 mod platform;
 mod progress;
 mod pull;
+mod push;
 mod search;
 mod session;
 mod transport;
+mod upload;
 
 use std::sync::Arc;
 
@@ -38,6 +40,7 @@ pub use inspect::Inspected;
 pub use platform::Platform;
 pub use progress::{Message, Progress};
 pub use pull::{PullOptions, Pulled};
+pub use push::{PushOptions, Pushed};
 pub use search::Found;
 
 use claims::Claims;

@@ -227,6 +227,15 @@ impl Session {
         self.good(response).await
     }
 
+    /// Whether there is something: a good status, or 404.
+    pub(super) async fn look(&self, request: &Request) -> Result<bool, Error> {
+        let response = self.authorized(request).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        self.good(response).await.map(|_| true)
+    }
+
     /// With credentials where the registry wants some, and at most one new token; then after redirects.
     async fn authorized(&self, request: &Request) -> Result<Response, Error> {
         let (client, own) = self.lead(&request.url)?;
@@ -355,7 +364,9 @@ impl Session {
                 if !service.is_empty() {
                     query.append_pair("service", &service);
                 }
-                scopes.iter().for_each(|s| drop(query.append_pair("scope", s)));
+                for scope in &scopes {
+                    query.append_pair("scope", scope);
+                }
                 if named {
                     query.append_pair("account", &self.credentials.username);
                 }
@@ -563,7 +574,7 @@ impl Session {
 
     /// A manifest by tag or digest, verified where there is a digest.
     pub(super) async fn manifest(&self, reference: &str, name: &str) -> Result<Fetched, Error> {
-        let request = self.manifest_request(Method::GET, reference)?;
+        let request = self.manifest_request(reference)?;
         let response = self.send(request).await?;
         let text = |name: &str| {
             response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
@@ -578,16 +589,9 @@ impl Session {
         Fetched::parse(bytes, &content_type, name)
     }
 
-    /// The digest that a tag has, without fetching the manifest; `None`: the registry does not say.
-    pub(super) async fn manifest_digest(&self, reference: &str) -> Result<Option<String>, Error> {
-        let response = self.send(self.manifest_request(Method::HEAD, reference)?).await?;
-        let digest = response.headers().get("docker-content-digest").and_then(|v| v.to_str().ok());
-        Ok(digest.map(str::to_owned))
-    }
-
-    fn manifest_request(&self, method: Method, reference: &str) -> Result<Request, Error> {
+    fn manifest_request(&self, reference: &str) -> Result<Request, Error> {
         let url = self.repository_url(&format!("manifests/{reference}"))?;
-        Ok(ACCEPT.iter().fold(Request::new(method, url), |r, kind| r.header(header::ACCEPT, kind)))
+        Ok(ACCEPT.iter().fold(Request::new(Method::GET, url), |r, kind| r.header(header::ACCEPT, kind)))
     }
 
     /// Logs in: whether the registry takes the credentials, and a token to keep instead of the password.
