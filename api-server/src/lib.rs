@@ -41,6 +41,8 @@ pub struct Config {
     pub hosts: Vec<Host>,
     /// The `carrack` binary, started as `carrack supervise DIR` for each container.
     pub exe: PathBuf,
+    /// Mirrors, insecure registries, limits.
+    pub registries: carrack_images::registry::Config,
 }
 
 /// Why the daemon could not start.
@@ -76,7 +78,12 @@ pub async fn serve(
     let state = |e: engine::error::Error| Error::State(e.message);
     engine::make_private_dir(&config.data_root).map_err(state)?;
     let store = Arc::new(Redb::open(&config.data_root.join("state.redb")).map_err(state)?);
-    let settings = Settings { data_root: config.data_root, run_root: config.run_root, exe: config.exe };
+    let settings = Settings {
+        data_root: config.data_root,
+        run_root: config.run_root,
+        exe: config.exe,
+        registries: config.registries,
+    };
     let engine = Engine::open(settings, store).map_err(state)?;
     let mut listeners = Vec::new();
     for host in &config.hosts {

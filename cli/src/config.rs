@@ -1,6 +1,8 @@
 //! Settings from a file in the format of dockerd's `daemon.json`.
 
+use crate::dirs;
 use crate::failure::Failure;
+use carrack_images::registry;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -15,13 +17,25 @@ pub(crate) struct Config {
     pub(crate) log_level: Option<String>,
     pub(crate) registry_mirrors: Vec<String>,
     pub(crate) insecure_registries: Vec<String>,
+    max_concurrent_downloads: Option<usize>,
+    max_concurrent_uploads: Option<usize>,
+    max_download_attempts: Option<u32>,
     /// Settings of dockerd that have no effect here.
     #[serde(skip)]
     pub(crate) ignored: Vec<String>,
 }
 
-const KNOWN: [&str; 6] =
-    ["hosts", "data-root", "debug", "log-level", "registry-mirrors", "insecure-registries"];
+const KNOWN: [&str; 9] = [
+    "hosts",
+    "data-root",
+    "debug",
+    "log-level",
+    "registry-mirrors",
+    "insecure-registries",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+];
 
 /// dockerd's other settings. A key that is in neither list is refused, as dockerd refuses it: a typo should not pass
 /// silently.
@@ -80,9 +94,6 @@ const IGNORED: &[&str] = &[
     "log-driver",
     "log-format",
     "log-opts",
-    "max-concurrent-downloads",
-    "max-concurrent-uploads",
-    "max-download-attempts",
     "metrics-addr",
     "min-api-version",
     "mtu",
@@ -115,7 +126,33 @@ const IGNORED: &[&str] = &[
     "userns-remap",
 ];
 
+/// Settings for registries from what users write, with the places where certificates are looked for.
+pub(crate) fn registries(mirrors: &[String], insecure: &[String]) -> Result<registry::Config, Failure> {
+    let mut config = registry::Config { certificates: dirs::certificates(), ..registry::Config::default() };
+    for mirror in mirrors {
+        config.add_mirror(mirror).map_err(Failure::new)?;
+    }
+    for name in insecure {
+        config.add_insecure(name).map_err(Failure::new)?;
+    }
+    Ok(config)
+}
+
 impl Config {
+    /// What it says of registries.
+    pub(crate) fn registries(&self) -> Result<registry::Config, Failure> {
+        let mut config = registries(&self.registry_mirrors, &self.insecure_registries)?;
+        config.downloads = self.max_concurrent_downloads.unwrap_or(config.downloads);
+        config.uploads = self.max_concurrent_uploads.unwrap_or(config.uploads);
+        config.attempts = self.max_download_attempts.unwrap_or(config.attempts);
+        if config.downloads == 0 || config.uploads == 0 || config.attempts == 0 {
+            return Err(Failure::new(
+                "max-concurrent-downloads, max-concurrent-uploads and max-download-attempts must be at least 1",
+            ));
+        }
+        Ok(config)
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
         let text = std::fs::read(path).map_err(|e| Failure::doing(path.display(), e))?;
         Config::parse(&text)
@@ -166,5 +203,20 @@ mod tests {
     #[test]
     fn no_key_is_in_both_lists() {
         assert!(KNOWN.iter().all(|k| !IGNORED.contains(k)));
+    }
+
+    #[test]
+    fn registries() {
+        let settings = |text: &str| Config::parse(text.as_bytes()).unwrap().registries();
+        let c = settings(
+            r#"{"registry-mirrors":["http://m.example"],"insecure-registries":["a:1","10.0.0.0/8"],"max-concurrent-downloads":7}"#,
+        );
+        let c = c.unwrap();
+        assert_eq!(
+            (c.mirrors.len(), c.insecure_hosts.len(), c.insecure_networks.len(), c.downloads),
+            (1, 1, 1, 7)
+        );
+        assert!(settings(r#"{"registry-mirrors":["m.example"]}"#).is_err());
+        assert!(settings(r#"{"max-download-attempts":0}"#).is_err());
     }
 }

@@ -38,12 +38,20 @@ pub(crate) fn settings(
     cli: &Cli,
     registries: Option<&Registries>,
 ) -> Result<carrack_api_server::engine::Settings, Failure> {
-    let _ = registries;
+    let (mirrors, insecure) = registries.map_or((&[][..], &[][..]), |r| (&r.mirrors[..], &r.insecure[..]));
     Ok(carrack_api_server::engine::Settings {
         data_root: data_root(cli)?,
         run_root: run_root()?,
         exe: std::env::current_exe().map_err(|e| Failure::doing("this program's path", e))?,
+        registries: crate::config::registries(mirrors, insecure)?,
     })
+}
+
+/// Where certificates of registries are looked for: a directory for each `host:port`, in it `*.crt`, `*.cert` and `*.key`.
+pub(crate) fn certificates() -> Vec<PathBuf> {
+    let home = absolute_env("XDG_CONFIG_HOME").or_else(|| absolute_env("HOME").map(|h| h.join(".config")));
+    let own = home.map(|c| c.join("carrack/certs.d"));
+    own.into_iter().chain(["/etc/carrack/certs.d".into(), "/etc/docker/certs.d".into()]).collect()
 }
 
 /// For sockets and placeholders, on a tmpfs where there is one: `$XDG_RUNTIME_DIR/carrack`, else `/dev/shm/carrack-UID`,

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 /// Serves until it is told to end.
 pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
-    let config = match &args.config_file {
+    let mut config = match &args.config_file {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
@@ -22,6 +22,9 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
             "hosts are specified both as a flag and in the configuration file; use one of the two",
         ));
     }
+    config.registry_mirrors.extend(args.registry_mirrors.iter().cloned());
+    config.insecure_registries.extend(args.insecure_registries.iter().cloned());
+    let registries = config.registries()?;
     let data_root = match (&cli.data_root, config.data_root) {
         (None, Some(root)) => root,
         _ => dirs::data_root(cli)?,
@@ -40,6 +43,7 @@ pub(crate) fn serve(cli: &Cli, args: &args::Serve) -> Result<u8, Failure> {
         run_root,
         hosts: sockets.into_iter().map(carrack_api_server::Host::Unix).collect(),
         exe: std::env::current_exe().map_err(|e| Failure::doing("this program's path", e))?,
+        registries,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -37,6 +37,7 @@ pub mod names;
 pub mod networks;
 mod prune;
 pub mod record;
+pub mod registry;
 mod remove;
 pub mod run;
 pub mod signals;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub run_root: PathBuf,
     /// The `carrack` binary.
     pub exe: PathBuf,
+    /// Mirrors, insecure registries, limits.
+    pub registries: carrack_images::registry::Config,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,7 @@ pub struct Engine {
     pub id: String,
     pub events: Events,
     pub images: images::Images,
+    pub registries: carrack_images::registry::Registries,
     pub volumes: volumes::Volumes,
     pub networks: networks::Networks,
     /// Images that builds under way need.
@@ -121,6 +125,7 @@ impl Engine {
             id,
             events: Events::default(),
             images: images::Images::open(&settings.data_root.join("images"))?,
+            registries: carrack_images::registry::Registries::new(settings.registries.clone()),
             volumes: volumes::Volumes::open(settings.data_root.join("volumes"), store.clone())?,
             networks: networks::Networks::open(store.clone())?,
             containers: RwLock::default(),

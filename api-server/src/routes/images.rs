@@ -1,4 +1,4 @@
-//! `/images`: list, inspect, history, tag, remove, prune, pull; `/commit`.
+//! `/images`: list, inspect, history, tag, remove, prune, create; `/commit`.
 
 use super::body::{self, ok};
 use super::{Call, Route, blocking, delete, get, post};
@@ -286,18 +286,11 @@ async fn prune(call: Call) -> Result<Response<Body>> {
     })))
 }
 
-async fn create(mut call: Call) -> Result<Response<Body>> {
+async fn create(call: Call) -> Result<Response<Body>> {
     if call.query.get("fromSrc").is_some() {
         return super::archives::import(call).await;
     }
-    let image = join(call.query.text("fromImage"), call.query.text("tag"));
-    if image.is_empty() {
-        return Err(Error::invalid("invalid reference format"));
-    }
-    drop(call.take_body());
-    Err(Error::not_implemented(format!(
-        "cannot pull {image}: this daemon has no registry client yet; bring images with `docker load` or `docker import`"
-    )))
+    super::registry::pull(call).await
 }
 
 async fn commit(mut call: Call) -> Result<Response<Body>> {

@@ -16,6 +16,7 @@ mod hijack;
 mod images;
 mod networks;
 pub(crate) mod query;
+mod registry;
 mod system;
 mod unavailable;
 mod volumes;
@@ -136,6 +137,7 @@ impl Api {
             build::routes(),
             archives::routes(),
             networks::routes(),
+            registry::routes(),
             volumes::routes(),
             unavailable::routes(),
         ]

@@ -23,6 +23,7 @@ fn fixture() -> Fixture {
         data_root: root.join("data"),
         run_root: root.join("run"),
         exe: PathBuf::from("/nonexistent"),
+        registries: Default::default(),
     };
     let engine = Engine::open(settings, Arc::new(Memory::default())).unwrap();
     Fixture { api: Api::new(engine), root }

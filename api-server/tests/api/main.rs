@@ -28,6 +28,7 @@ fn serve(root: &str, exe: Option<&String>) {
         run_root: root.join("run"),
         hosts: vec![carrack_api_server::Host::Unix(root.join("api.sock"))],
         exe: exe.map_or_else(|| std::env::current_exe().expect("our own path"), PathBuf::from),
+        registries: Default::default(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let served = runtime.block_on(carrack_api_server::serve(config, std::future::pending(), |addresses| {
