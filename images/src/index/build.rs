@@ -1,155 +1,154 @@
 //! Writes a merged tree as an index.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
+use std::path::Path;
 
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 
 use super::layout::{BodyRef, Dirent, Header, Inode, Layer, MAGIC, NONE, Section, VERSION, Xattr};
 use crate::Error;
+use crate::index::FileKind;
+use crate::layer::scratch::{COLD, Scratch};
 use crate::layer::tree::{NodeId, Tree};
 
 /// The arrays of an index while it is made.
-#[derive(Default)]
 struct Arrays {
-    inodes: Vec<Inode>,
-    dirents: Vec<Dirent>,
-    xattrs: Vec<Xattr>,
-    bodies: Vec<BodyRef>,
-    layers: Vec<Layer>,
-    strings: Vec<u8>,
+    inodes: Scratch<Inode>,
+    dirents: Scratch<Dirent>,
+    xattrs: Scratch<Xattr>,
+    bodies: Scratch<BodyRef>,
+    layers: Scratch<Layer>,
+    strings: Scratch<u8>,
 }
 
-/// Writes the index of `tree`, whose bodies are in `layers` (hex digests).
+/// Writes the index of `tree`, whose bodies are in `layers` (hex digests). What is big on the way is kept in files
+/// without name in `scratch`, or in memory if there is none.
 ///
 /// # Errors
 /// What writing to `out` gives, and more than 2³² inodes, names or bytes of names.
-pub(crate) fn write(tree: &Tree, layers: &[String], out: &mut impl Write) -> Result<(), Error> {
-    let arrays = Arrays::of(tree, layers).ok_or_else(|| Error::Unsupported("the image is too big".into()))?;
+pub(crate) fn write(
+    tree: &mut Tree,
+    layers: &[String],
+    scratch: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let arrays = Arrays::of(tree, layers, scratch)?;
     arrays.write(out).map_err(|source| Error::Io { what: "writing an image index".into(), source })
 }
 
 impl Arrays {
-    /// `None`: some ordinal does not fit.
-    fn of(tree: &Tree, layers: &[String]) -> Option<Arrays> {
-        let mut a = Arrays::default();
+    fn of(tree: &mut Tree, layers: &[String], scratch: Option<&Path>) -> Result<Arrays, Error> {
+        let mut a = Arrays {
+            inodes: Scratch::new(scratch, COLD),
+            dirents: Scratch::new(scratch, COLD),
+            xattrs: Scratch::new(scratch, COLD),
+            bodies: Scratch::new(scratch, COLD),
+            layers: Scratch::new(scratch, COLD),
+            strings: Scratch::new(scratch, COLD),
+        };
         for hex in layers {
-            let layer = Layer { hex: a.string(hex.as_bytes())?, hex_len: ordinal(hex.len())? };
-            a.layers.push(layer);
+            let layer = Layer { hex: a.strings.extend(hex.as_bytes())?, hex_len: hex.len() as u32 };
+            a.layers.push(layer)?;
         }
-        // Where a layer occurs twice, two nodes may have one body; the body names the inode, so they are one.
-        let mut by_body: HashMap<(u32, u64), u32> = HashMap::new();
-        let mut numbers: Vec<u32> = vec![0; tree.len()];
+        tree.finish();
         let mut order: Vec<NodeId> = vec![tree.root()];
-        numbers[tree.root().index()] = 1;
-        a.add_inode(tree, tree.root(), NONE, NONE)?;
+        let mut numbers: Vec<u32> = vec![0; tree.len()];
+        numbers[tree.root().index()] = a.add_inode(tree, tree.root(), NONE, NONE)?;
         let mut at = 0;
+        let (mut children, mut names) = (Vec::new(), Vec::new());
         while let Some(&dir) = order.get(at) {
             at += 1;
             let number = numbers[dir.index()];
-            let first = ordinal(a.dirents.len())?;
-            let Some(children) = tree.children(dir) else { continue };
+            let first = a.dirents.len() as u32;
+            children.clear();
+            children.extend(tree.children(dir).map(|entry| (0, entry)));
+            tree.sort(&mut children, &mut names);
             let mut subdirs = 0;
-            for (name, &child) in children {
-                let alias = ordinal(a.dirents.len())?;
-                let node = tree.node(child);
+            for &(_, entry) in &children {
+                let (name, child) = tree.entry(entry);
+                let (name_len, name) = (name.len() as u16, a.strings.extend(name)?);
+                let same = tree.node(child).same;
+                let child = if same == NONE { child } else { NodeId(same) };
+                let alias = a.dirents.len() as u32;
+                let kind = FileKind::of_mode(tree.node(child).mode).unwrap_or(FileKind::Regular);
                 if numbers[child.index()] == 0 {
-                    numbers[child.index()] = match node.body.and_then(|b| by_body.get(&b)) {
-                        Some(&known) => known,
-                        None => {
-                            let fresh = a.add_inode(tree, child, number, alias)?;
-                            if let Some(body) = node.body.filter(|_| tree.has_repeated_layers()) {
-                                by_body.insert(body, fresh);
-                            }
-                            if tree.children(child).is_some() {
-                                order.push(child);
-                                subdirs += 1;
-                            }
-                            fresh
-                        }
-                    };
+                    numbers[child.index()] = a.add_inode(tree, child, number, alias)?;
+                    if kind == FileKind::Directory {
+                        order.push(child);
+                        subdirs += 1;
+                    }
                 }
                 let ino = numbers[child.index()];
-                if tree.children(child).is_none() {
-                    a.inodes[ino as usize - 1].nlink += 1;
+                if kind != FileKind::Directory {
+                    a.inodes.at_mut(ino - 1).nlink += 1;
                 }
-                let name_at = a.string(name)?;
-                a.dirents.push(Dirent {
-                    name: name_at,
-                    ino,
-                    name_len: u16::try_from(name.len()).ok()?,
-                    kind: node.kind.dt(),
-                });
+                a.dirents.push(Dirent { name, ino, name_len, kind: kind.dt() })?;
             }
-            let inode = &mut a.inodes[number as usize - 1];
+            let count = a.dirents.len() as u32 - first;
+            let inode = a.inodes.at_mut(number - 1);
             inode.first = first;
-            inode.count = ordinal(a.dirents.len())? - first;
+            inode.count = count;
             inode.nlink = 2 + subdirs;
         }
+        tree.release();
         a.bodies.sort_unstable_by_key(|b| (b.layer, b.n));
-        Some(a)
+        a.bodies.release();
+        Ok(a)
     }
 
-    fn add_inode(&mut self, tree: &Tree, id: NodeId, parent: u32, alias: u32) -> Option<u32> {
-        let node = tree.node(id);
-        let number = ordinal(self.inodes.len() + 1)?;
-        let (body_layer, body_n) = node.body.unwrap_or((NONE, 0));
+    /// Its number.
+    fn add_inode(&mut self, tree: &Tree, id: NodeId, parent: u32, alias: u32) -> Result<u32, Error> {
+        let number = self.inodes.len() as u32 + 1;
+        let node = *tree.node(id);
         let mut inode = Inode {
-            size: node.size(),
-            mtime_sec: node.mtime.sec,
-            mtime_nsec: node.mtime.nsec,
-            body_n,
-            body_layer,
+            size: tree.size(id),
+            mtime_sec: node.mtime_sec,
+            mtime_nsec: node.mtime_nsec,
+            body_n: if node.body_layer == NONE { 0 } else { node.body_n },
+            body_layer: node.body_layer,
             rdev: node.rdev,
-            mode: node.kind.mode_bits() | node.mode,
+            mode: node.mode,
             uid: node.uid,
             gid: node.gid,
             parent,
             alias,
             ..Inode::zeroed()
         };
-        if let Some(target) = node.symlink() {
-            inode.first = self.string(target)?;
-            inode.count = ordinal(target.len())?;
+        if let Some(target) = tree.symlink(id) {
+            inode.first = self.strings.extend(target)?;
+            inode.count = target.len() as u32;
         }
-        inode.xattr_first = ordinal(self.xattrs.len())?;
-        inode.xattr_count = ordinal(node.xattrs.len())?;
-        for (name, value) in &node.xattrs {
+        inode.xattr_first = self.xattrs.len() as u32;
+        for (name, value) in tree.xattrs(id) {
             let xattr = Xattr {
-                name: self.string(name)?,
-                name_len: ordinal(name.len())?,
-                value: self.string(value)?,
-                value_len: ordinal(value.len())?,
+                name: self.strings.extend(name)?,
+                name_len: name.len() as u32,
+                value: self.strings.extend(value)?,
+                value_len: value.len() as u32,
             };
-            self.xattrs.push(xattr);
+            self.xattrs.push(xattr)?;
         }
-        if body_layer != NONE {
-            self.bodies.push(BodyRef { n: body_n, layer: body_layer, ino: number });
+        inode.xattr_count = self.xattrs.len() as u32 - inode.xattr_first;
+        if node.body_layer != NONE {
+            self.bodies.push(BodyRef { n: node.body_n, layer: node.body_layer, ino: number })?;
         }
-        self.inodes.push(inode);
-        Some(number)
-    }
-
-    fn string(&mut self, text: &[u8]) -> Option<u32> {
-        let at = ordinal(self.strings.len())?;
-        self.strings.extend_from_slice(text);
-        ordinal(self.strings.len())?;
-        Some(at)
+        self.inodes.push(inode)?;
+        Ok(number)
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let sections: [(&[u8], usize); 6] = [
-            (bytemuck::cast_slice(&self.inodes), self.inodes.len()),
-            (bytemuck::cast_slice(&self.dirents), self.dirents.len()),
-            (bytemuck::cast_slice(&self.xattrs), self.xattrs.len()),
-            (bytemuck::cast_slice(&self.bodies), self.bodies.len()),
-            (bytemuck::cast_slice(&self.layers), self.layers.len()),
-            (&self.strings, self.strings.len()),
+        let counts = [
+            (size_of::<Inode>(), self.inodes.len()),
+            (size_of::<Dirent>(), self.dirents.len()),
+            (size_of::<Xattr>(), self.xattrs.len()),
+            (size_of::<BodyRef>(), self.bodies.len()),
+            (size_of::<Layer>(), self.layers.len()),
+            (1, self.strings.len()),
         ];
         let mut end = size_of::<Header>() as u64;
-        let places = sections.map(|(bytes, count)| {
+        let places = counts.map(|(size, count)| {
             let section = Section { offset: end, count: count as u64 };
-            end += (bytes.len() as u64).next_multiple_of(8);
+            end += ((size * count) as u64).next_multiple_of(8);
             section
         });
         let [inodes, dirents, xattrs, bodies, layers, strings] = places;
@@ -166,15 +165,20 @@ impl Arrays {
             strings,
         };
         out.write_all(bytemuck::bytes_of(&header))?;
-        for (bytes, _) in sections {
-            out.write_all(bytes)?;
-            out.write_all(&[0; 8][..bytes.len().next_multiple_of(8) - bytes.len()])?;
-        }
-        Ok(())
+        section(&self.inodes, out)?;
+        section(&self.dirents, out)?;
+        section(&self.xattrs, out)?;
+        section(&self.bodies, out)?;
+        section(&self.layers, out)?;
+        section(&self.strings, out)
     }
 }
 
-/// An ordinal or a length as records hold it; [`NONE`] is never one.
-fn ordinal(n: usize) -> Option<u32> {
-    u32::try_from(n).ok().filter(|&n| n != NONE)
+fn section<T: Pod>(array: &Scratch<T>, out: &mut impl Write) -> io::Result<()> {
+    let bytes: &[u8] = bytemuck::cast_slice(array);
+    for part in bytes.chunks(8 << 20) {
+        out.write_all(part)?;
+        array.release();
+    }
+    out.write_all(&[0; 8][..bytes.len().next_multiple_of(8) - bytes.len()])
 }

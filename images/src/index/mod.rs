@@ -198,7 +198,7 @@ impl Index {
 
     fn of(map: Mapping) -> Result<Index, &'static str> {
         let view = View::new(map.bytes())?;
-        validate::validate(&view)?;
+        validate::validate(&view, &|| map.release())?;
         let text = |l: &layout::Layer| String::from_utf8_lossy(view.string(l.hex, l.hex_len)).into_owned();
         let layers = view.layers.iter().map(text).collect();
         Ok(Index { map, layers })
@@ -336,6 +336,20 @@ impl Mapping {
         match self {
             Mapping::File(map) => map,
             Mapping::Memory(words, len) => bytemuck::cast_slice(words).get(..*len).unwrap_or(&[]),
+        }
+    }
+}
+
+impl Mapping {
+    /// Gives the memory of a big index back to the page cache; what is looked at next is there again.
+    #[allow(unsafe_code)]
+    fn release(&self) {
+        const BIG: usize = 16 << 20;
+        if let Mapping::File(map) = self
+            && map.len() > BIG
+        {
+            // SAFETY: the mapping is a read-only one of a file: nothing is lost with its pages.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
         }
     }
 }

@@ -39,10 +39,10 @@ fn sample() -> Vec<u8> {
     let mut writer = Writer::new(&mut file).unwrap();
     records.iter().for_each(|r| writer.add(r).unwrap());
     writer.finish().unwrap();
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(None).unwrap();
     tree.apply(0, &mut Reader::new(&file[..]).unwrap()).unwrap();
     let mut bytes = Vec::new();
-    write(&tree, &["ab".repeat(32)], &mut bytes).unwrap();
+    write(&mut tree, &["ab".repeat(32)], None, &mut bytes).unwrap();
     bytes
 }
 
@@ -97,7 +97,7 @@ fn everything_is_found_again() {
 #[test]
 fn an_empty_image_has_a_root() {
     let mut bytes = Vec::new();
-    write(&Tree::new(), &[], &mut bytes).unwrap();
+    write(&mut Tree::new(None).unwrap(), &[], None, &mut bytes).unwrap();
     let index = Index::from_bytes(&bytes).unwrap();
     assert_eq!((index.max_ino(), index.dir_len(1)), (1, 0));
 }

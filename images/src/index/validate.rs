@@ -5,12 +5,18 @@ use super::layout::{NONE, View};
 use super::{FileKind, Index};
 use crate::tar::path::{NAME_MAX, PATH_MAX};
 
-/// Says what is wrong.
-pub(super) fn validate(view: &View<'_>) -> Result<(), &'static str> {
+/// Inodes between two calls of `release`.
+const RELEASE_EVERY: usize = 4096;
+
+/// Says what is wrong. `release` is called from time to time, to give back the memory of what was looked at.
+pub(super) fn validate(view: &View<'_>, release: &dyn Fn()) -> Result<(), &'static str> {
     layers(view)?;
-    let links = dirents(view)?;
-    inodes(view, &links)?;
-    bodies(view)
+    let links = dirents(view, release)?;
+    let with_body = inodes(view, &links, release)?;
+    release();
+    bodies(view, with_body, release)?;
+    release();
+    Ok(())
 }
 
 fn layers(view: &View<'_>) -> Result<(), &'static str> {
@@ -27,14 +33,18 @@ fn layers(view: &View<'_>) -> Result<(), &'static str> {
 ///
 /// Directories are numbered breadth first and their entries lie in that order. Requiring it proves that no
 /// two directories share entries and that the tree has no cycle.
-fn dirents(view: &View<'_>) -> Result<Vec<u32>, &'static str> {
+fn dirents(view: &View<'_>, release: &dyn Fn()) -> Result<Vec<u32>, &'static str> {
     let root = view.inode(Index::ROOT).ok_or("no root")?;
     if FileKind::of_mode(root.mode) != Some(FileKind::Directory) || root.parent != NONE {
         return Err("the root is no directory");
     }
     let mut links = vec![0u32; view.inodes.len()];
     let mut next = 0usize;
+    let mut looked_at = 0;
     for (i, inode) in view.inodes.iter().enumerate() {
+        if i % RELEASE_EVERY == 0 {
+            release();
+        }
         if FileKind::of_mode(inode.mode) != Some(FileKind::Directory) {
             continue;
         }
@@ -46,6 +56,10 @@ fn dirents(view: &View<'_>) -> Result<Vec<u32>, &'static str> {
         let entries = view.dirents.get(first..next).ok_or("a directory's entries lie outside")?;
         let mut previous: &[u8] = b"";
         for entry in entries {
+            looked_at += 1;
+            if looked_at % RELEASE_EVERY == 0 {
+                release();
+            }
             let name = view.string_checked(entry.name, entry.name_len.into()).ok_or("a name lies outside")?;
             if name.is_empty() || name.len() > NAME_MAX || name == b"." || name == b".." {
                 return Err("a name is no name");
@@ -76,9 +90,14 @@ fn dirents(view: &View<'_>) -> Result<Vec<u32>, &'static str> {
     Ok(links)
 }
 
-fn inodes(view: &View<'_>, links: &[u32]) -> Result<(), &'static str> {
+/// Checks all inodes; how many have a body.
+fn inodes(view: &View<'_>, links: &[u32], release: &dyn Fn()) -> Result<usize, &'static str> {
+    let mut with_body = 0;
     let mut xattr = 0usize;
     for (i, (inode, &links)) in view.inodes.iter().zip(links).enumerate() {
+        if i % RELEASE_EVERY == 0 {
+            release();
+        }
         let kind = FileKind::of_mode(inode.mode).ok_or("an inode of no kind")?;
         if inode.mtime_nsec >= 1_000_000_000 {
             return Err("a time with too many nanoseconds");
@@ -103,6 +122,7 @@ fn inodes(view: &View<'_>, links: &[u32]) -> Result<(), &'static str> {
         {
             return Err("a body where none can be");
         }
+        with_body += usize::from(inode.body_layer != NONE);
         if !is_root {
             let parent = view.inode(inode.parent.into()).ok_or("an inode of no directory")?;
             let entry = view.dirents.get(inode.alias as usize).ok_or("an inode of no entry")?;
@@ -119,7 +139,7 @@ fn inodes(view: &View<'_>, links: &[u32]) -> Result<(), &'static str> {
     if xattr != view.xattrs.len() {
         return Err("extended attributes of nobody");
     }
-    Ok(())
+    Ok(with_body)
 }
 
 fn xattrs(view: &View<'_>, inode: &super::layout::Inode, next: usize) -> Result<usize, &'static str> {
@@ -143,9 +163,12 @@ fn xattrs(view: &View<'_>, inode: &super::layout::Inode, next: usize) -> Result<
     Ok(end)
 }
 
-fn bodies(view: &View<'_>) -> Result<(), &'static str> {
+fn bodies(view: &View<'_>, with_body: usize, release: &dyn Fn()) -> Result<(), &'static str> {
     let mut previous = None;
-    for body in view.bodies {
+    for (i, body) in view.bodies.iter().enumerate() {
+        if i % RELEASE_EVERY == 0 {
+            release();
+        }
         let key = (body.layer, body.n);
         if previous.is_some_and(|p| p >= key) {
             return Err("bodies are not sorted");
@@ -156,7 +179,6 @@ fn bodies(view: &View<'_>) -> Result<(), &'static str> {
             return Err("a body of another inode");
         }
     }
-    let with_body = view.inodes.iter().filter(|i| i.body_layer != NONE).count();
     if with_body != view.bodies.len() {
         return Err("a wrong number of bodies");
     }

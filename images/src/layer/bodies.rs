@@ -28,7 +28,7 @@ const SMALL: u64 = 1 << 20;
 /// Unit in which big bodies are copied; runs of zeros as long become holes.
 const CHUNK: usize = 128 << 10;
 /// New bodies that may wait for [`Bodies::publish`]; bounds the memory of an ingest (about 150 bytes each).
-const WAITING_MAX: usize = 60_000;
+const WAITING_MAX: usize = 20_000;
 
 /// The bodies of one ingest, which may have several layers that are unpacked at once.
 ///

@@ -15,6 +15,7 @@
 pub(crate) mod bodies;
 pub(crate) mod pipe;
 pub(crate) mod record;
+pub(crate) mod scratch;
 pub(crate) mod split;
 pub(crate) mod tree;
 pub(crate) mod unpack;

@@ -446,6 +446,8 @@ fn decode(input: impl Read, mut out: pipe::Writer, limits: &Limits) -> Result<Op
         let mut input = Peek::new(input, SNIFF_LEN).map_err(Error::reading)?;
         let format = sniff(input.head());
         let compressed = matches!(format, Format::Gzip | Format::Zstd);
+        let consumed = AtomicU64::new(0);
+        let input = Metered { inner: input, counter: &consumed };
         let mut blob = Hashing::new(input, compressed);
         let mut plain = Hashing::new(decoder(format, &mut blob, limits.zstd_window_log)?, true);
         let mut buf = vec![0; 128 << 10];
@@ -460,6 +462,12 @@ fn decode(input: impl Read, mut out: pipe::Writer, limits: &Limits) -> Result<Op
             let size = plain.count();
             if size > limits.layer_bytes {
                 return Err(Error::Limit(format!("a layer of more than {} bytes", limits.layer_bytes)));
+            }
+            let most = consumed.load(Relaxed).saturating_mul(limits.expansion).max(limits.expansion_from);
+            if size > most {
+                let why =
+                    format!("a layer that is more than {} times bigger than its blob", limits.expansion);
+                return Err(Error::Limit(why));
             }
             if let Err(e) = out.write_all(&buf[..n]) {
                 return if e.kind() == io::ErrorKind::BrokenPipe { Ok(None) } else { Err(Error::reading(e)) };
@@ -485,12 +493,12 @@ fn decode(input: impl Read, mut out: pipe::Writer, limits: &Limits) -> Result<Op
 }
 
 /// Counts what is read, for whoever reports progress.
-struct Metered<R> {
+struct Metered<R, C> {
     inner: R,
-    counter: Arc<AtomicU64>,
+    counter: C,
 }
 
-impl<R: Read> Read for Metered<R> {
+impl<R: Read, C: std::ops::Deref<Target = AtomicU64>> Read for Metered<R, C> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.counter.fetch_add(n as u64, Relaxed);

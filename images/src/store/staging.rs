@@ -2,7 +2,7 @@
 //! and the sweep of what the dead left.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -358,19 +358,17 @@ fn object_names<R: Read>(mut records: Records<R>) -> Result<Vec<String>, Error> 
 
 /// Merges layers, the lowest first, and writes the index.
 fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -> Result<(), Error> {
-    let mut tree = Tree::new();
+    let scratch = out.parent();
+    let mut tree = Tree::new(scratch)?;
     let mut distinct: Vec<String> = Vec::new();
+    let mut numbers: HashMap<&String, usize> = HashMap::new();
     for hex in layers {
-        let number = match distinct.iter().position(|d| d == hex) {
-            Some(known) => {
-                tree.set_repeated_layers();
-                known
-            }
-            None => {
-                distinct.push(hex.clone());
-                distinct.len() - 1
-            }
-        };
+        let number = *numbers.entry(hex).or_insert(distinct.len());
+        if number < distinct.len() {
+            tree.set_repeated_layers();
+        } else {
+            distinct.push(hex.clone());
+        }
         let path = place(hex).join("meta");
         let meta = File::open(&path).context("opening", &path)?;
         let mut records = Records::new(BufReader::with_capacity(64 << 10, meta))?;
@@ -378,7 +376,7 @@ fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -
     }
     let file = File::create(out).context("creating", out)?;
     let mut file = BufWriter::with_capacity(64 << 10, file);
-    crate::index::write(&tree, &distinct, &mut file)?;
+    crate::index::write(&mut tree, &distinct, scratch, &mut file)?;
     let file = file.into_inner().map_err(|e| Error::io("writing", out, e.into_error()))?;
     drop(file);
     Ok(())

@@ -1,3 +1,5 @@
+mod ingest;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
