@@ -31,7 +31,7 @@ pub use error::{Error, ErrorKind};
 pub use index::{Body, DirEntry, FileKind, Index, InodeInfo, Timespec};
 pub use limits::Limits;
 pub use store::{
-    Compression, ContentWriter, Derivation, Descriptor, Expected, Hold, Image, ImageConfig, ImageId,
-    ImportOptions, Ingest, LayerBlob, LayerWriter, LoadedImage, NewImage, Progress, Removed, RunConfig,
-    StagedLayer, Store, Usage, apply_changes,
+    Compression, ContentWriter, Damage, Derivation, Descriptor, Expected, Hold, Image, ImageConfig, ImageId,
+    ImageUsage, ImportOptions, Ingest, LayerBlob, LayerWriter, LoadedImage, NewImage, Progress, Removed,
+    RunConfig, StagedLayer, Store, Usage, Verification, Verified, apply_changes,
 };

@@ -30,6 +30,8 @@ mod remove;
 mod repository;
 mod save;
 mod staging;
+mod usage;
+mod verify;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -50,8 +52,10 @@ pub use image::{History, Image, ImageConfig, ImageId, RunConfig, platform_fits};
 pub use import::ImportOptions;
 pub use ingest::{Expected, Ingest, LayerWriter, NewImage, StagedLayer};
 pub use load::LoadedImage;
-pub use remove::{Removed, Usage};
+pub use remove::Removed;
 use repository::{Cached, Repository};
+pub use usage::{ImageUsage, Usage};
+pub use verify::{Damage, Verification, Verified};
 
 /// Least digits of an id that name an image; fewer are too easily a repository's name.
 const PREFIX_MIN: usize = 4;

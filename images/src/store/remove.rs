@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::image::image_dir;
 use super::repository::{Entry, Repository};
 use super::staging::{Staging, names};
-use super::{Image, ImageId, Store, find, lock};
+use super::{ImageId, Store, find, lock};
 use crate::error::{Context, Error};
 use crate::reference::Reference;
 
@@ -19,13 +19,6 @@ pub enum Removed {
     Untagged(String),
     /// An image or a layer chain is gone (`sha256:…`).
     Deleted(String),
-}
-
-/// Disk use of the store, as `docker system df` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Sum of the sizes of all layers, each counted once.
-    pub layers_size: u64,
 }
 
 /// Who uses an image, as the caller of [`Store::remove`] says it: `running container 0123456789ab` or
@@ -113,28 +106,6 @@ impl Store {
         };
         self.delete_trash(trash)?;
         Ok(removed)
-    }
-
-    /// Sizes of what the store has.
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn usage(&self) -> Result<Usage, Error> {
-        let mut usage = Usage::default();
-        for hex in names(&self.root.join("layers"))? {
-            if let Ok(info) = self.layer_info(&hex) {
-                usage.layers_size = usage.layers_size.saturating_add(info.size);
-            }
-        }
-        Ok(usage)
-    }
-
-    /// The size of each layer of an image in bytes, the lowest first.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`], and the host's.
-    pub fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
-        image.layer_hexes().map(|hex| Ok(self.layer_info(hex)?.size)).collect()
     }
 
     fn is_needed(&self, hex: &str, in_use: InUse<'_>) -> bool {

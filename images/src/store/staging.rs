@@ -357,7 +357,11 @@ fn object_names<R: Read>(mut records: Records<R>) -> Result<Vec<String>, Error> 
 }
 
 /// Merges layers, the lowest first, and writes the index.
-fn build_index(layers: &[String], place: impl Fn(&str) -> PathBuf, out: &Path) -> Result<(), Error> {
+pub(super) fn build_index(
+    layers: &[String],
+    place: impl Fn(&str) -> PathBuf,
+    out: &Path,
+) -> Result<(), Error> {
     let scratch = out.parent();
     let mut tree = Tree::new(scratch)?;
     let mut distinct: Vec<String> = Vec::new();

@@ -1,4 +1,5 @@
 mod ingest;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::io::Write;
