@@ -299,7 +299,21 @@ impl<R: Read> Reader<R> {
             let n = self.padding as usize;
             self.padding = 0;
             let mut block = [0; BLOCK];
-            self.read_raw(&mut block[..n])?;
+            // Go's writer leaves the last padding out when nobody closes it, as the docker client does with a Dockerfile from
+            // its standard input; Go's reader takes that for the end.
+            let mut filled = 0;
+            while filled < n {
+                match self.read_behind(&mut block[filled..n])? {
+                    0 => {
+                        self.ended = true;
+                        break;
+                    }
+                    read => filled += read,
+                }
+            }
+            if let Some(raw) = &mut self.raw {
+                raw.extend_from_slice(&block[..filled]);
+            }
         }
         Ok(())
     }
