@@ -193,11 +193,6 @@ impl Images {
         Ok(image)
     }
 
-    /// The store itself, for who makes images.
-    pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
     /// The files of an image.
     pub(crate) fn files(&self, id: &str) -> Result<(Arc<Store>, Index)> {
         let id = ImageId::parse(id).ok_or_else(|| no_such_image(id))?;
