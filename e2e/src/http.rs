@@ -51,7 +51,7 @@ pub(crate) fn request(cx: &Cx, method: &str, path: &str, body: &str) -> Result<R
 }
 
 /// Reads a response to the end of the connection.
-pub(crate) fn read(stream: &mut UnixStream) -> Result<Response> {
+pub(crate) fn read(stream: &mut impl Read) -> Result<Response> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 8192];
     loop {

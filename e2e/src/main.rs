@@ -9,6 +9,7 @@ mod bed;
 mod elf;
 mod http;
 mod output;
+mod registry;
 mod suites;
 mod tarball;
 mod terminal;

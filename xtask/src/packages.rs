@@ -43,6 +43,8 @@ pub(crate) const ALL: &[Need] = &[
     need("dpkg-deb", &["dpkg"]),
     need("xz", &["xz-utils"]),
     need("zstd", &["zstd"]),
+    need("docker-registry", &["docker-registry"]),
+    need("skopeo", &["skopeo"]),
 ];
 
 /// Installs what is missing; without root, says exactly what that is.

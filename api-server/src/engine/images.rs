@@ -155,11 +155,6 @@ impl Images {
         Ok(Images { store: Arc::new(Store::open(root).map_err(refused)?) })
     }
 
-    /// The store itself, for whoever brings images in or takes them out.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// All images, newest first.
     pub fn list(&self) -> Result<Vec<Image>> {
         Ok(self.store.list().map_err(refused)?.iter().map(Image::of).collect())

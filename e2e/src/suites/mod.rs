@@ -7,6 +7,7 @@ mod daemonless;
 mod images;
 mod lifecycle;
 mod programs;
+mod registry;
 mod run;
 mod terminals;
 
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Test> {
         lifecycle::TESTS,
         images::TESTS,
         bad_archives::TESTS,
+        registry::TESTS,
         terminals::TESTS,
         run::TESTS,
         api::TESTS,
