@@ -155,6 +155,11 @@ impl Images {
         Ok(Images { store: Arc::new(Store::open(root).map_err(refused)?) })
     }
 
+    /// The store itself, for who brings images in, takes them out or makes them.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// All images, newest first.
     pub fn list(&self) -> Result<Vec<Image>> {
         Ok(self.store.list().map_err(refused)?.iter().map(Image::of).collect())
