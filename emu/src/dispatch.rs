@@ -3,6 +3,7 @@
 //! The array of handlers is expanded from the rows of the table: a row that is notified and has no handler of its name in
 //! `crate::sys` does not compile.
 
+use crate::brand;
 use crate::err;
 use crate::kernel::Kernel;
 use crate::platform::handover;
@@ -80,6 +81,9 @@ pub(crate) fn handle(kernel: &Arc<Kernel>, notif: &Notif, door: &Arc<Notificatio
     };
     if let (Some(trace), Some(line)) = (kernel.trace.as_ref(), traced) {
         trace.exit(&call, line, &result);
+    }
+    if brand::after_call(&call, &result) {
+        return;
     }
     door.answer(result);
 }

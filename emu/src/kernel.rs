@@ -1,5 +1,6 @@
 //! The container's kernel: everything that all its tasks share.
 
+use crate::brand::Brand;
 use crate::control::Spec;
 use crate::platform::launch::{self, Launch, LaunchError, Launched};
 use crate::platform::notify::Tree;
@@ -32,6 +33,8 @@ pub struct Kernel {
     pub(crate) net: crate::sys::NetState,
     /// Where signal handlers without SA_RESTART return to; depends on the processor.
     pub(crate) signal_restorer: u64,
+    /// What lets guests answer look-ups themselves.
+    pub(crate) brand: Brand,
     filter: Vec<SockFilter>,
 }
 
@@ -62,6 +65,7 @@ impl Kernel {
             execs: PendingExecs::default(),
             waiters,
             net: Default::default(),
+            brand: Brand::default(),
             signal_restorer: carrack_loader::stub::signal_restorer(),
             filter: carrack_syscalls::bpf::compile(&carrack_syscalls::bpf::FilterOptions { kernel_version }),
             spec,

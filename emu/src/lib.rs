@@ -1,5 +1,6 @@
 //! The Linux kernel personality and its supervisor: one process per container.
 
+mod brand;
 pub mod control;
 mod dispatch;
 pub mod errno;

@@ -7,6 +7,7 @@
 //! for the stub. `tests/exec.rs` does all of it under ptrace.
 
 pub mod auxv;
+pub mod brand;
 mod elf;
 mod error;
 mod plan;

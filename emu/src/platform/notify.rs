@@ -5,12 +5,13 @@
 //! every thread in RECV wakes for every call (measured: 4.5 µs with one, 28 with sixteen). A handler that is about to
 //! block gives its permit to a follower first.
 //!
-//! The flow adapts. While one task at a time calls, there is one receiver and the wake-up is synchronous (the caller's CPU
-//! runs us at once: 4.5 µs instead of 35 and more). When calls of different tasks alternate, wake-ups are asynchronous and
-//! two threads receive: always-synchronous wake-ups would gather all guests on one CPU and halve a parallel build.
+//! Wake-ups are synchronous: the caller's CPU runs us at once, and the caller after us (4.5 µs instead of 35 and more). By
+//! itself that would gather all guests on one CPU and halve a parallel build: a call that comes while we are busy waits in
+//! the queue, its caller's CPU falls idle, and the answer would wake the caller on ours. So a call that was queued is
+//! answered asynchronously, which lets the scheduler put its caller back where it was.
 
-use super::inject;
 use super::seccomp::{self, Notif, SendError};
+use super::{host, inject};
 use crate::dispatch;
 use crate::errno::Errno;
 use crate::kernel::Kernel;
@@ -20,16 +21,14 @@ use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Threads made with the listener; more are made when handlers block, up to `MAX_THREADS`.
 const THREADS: usize = 3;
 const MAX_THREADS: usize = 512;
-/// Alternations between callers are judged over this many calls.
-const WINDOW: u32 = 64;
-/// Alternations in a window from which on calls count as parallel, and below which as one task's at a time.
-const PARALLEL: u32 = 20;
-const SINGLE: u32 = 12;
+/// RECV returns sooner than this only if a call was there already; waking up takes longer.
+const QUEUED: Duration = Duration::from_nanos(1500);
 
 /// A listener and the threads that serve it.
 #[derive(Debug)]
@@ -38,18 +37,14 @@ pub(crate) struct Tree {
     listener: OwnedFd,
     flow: Mutex<Flow>,
     promoted: Condvar,
-    last_caller: AtomicU32,
-    seen: AtomicU32,
-    alternations: AtomicU32,
-    parallel: AtomicBool,
     /// Notifications that a handler forgot to answer: always 0, or there is a bug.
     pub(crate) forgotten: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Flow {
-    permits: usize,
-    receiving: usize,
+    /// Somebody holds the permit.
+    is_taken: bool,
     parked: usize,
     threads: usize,
     over: bool,
@@ -61,12 +56,8 @@ impl Tree {
         let tree = Arc::new(Tree {
             kernel,
             listener,
-            flow: Mutex::new(Flow { permits: 1, receiving: 0, parked: 0, threads: 0, over: false }),
+            flow: Mutex::new(Flow { is_taken: false, parked: 0, threads: 0, over: false }),
             promoted: Condvar::new(),
-            last_caller: AtomicU32::new(0),
-            seen: AtomicU32::new(0),
-            alternations: AtomicU32::new(0),
-            parallel: AtomicBool::new(false),
             forgotten: AtomicU64::new(0),
         });
         // Not there before Linux 6.6; then every wake-up is asynchronous.
@@ -89,21 +80,24 @@ impl Tree {
     }
 
     fn run(self: Arc<Self>) {
+        host::want_short_slices();
         while self.take_permit() {
             loop {
+                let before = Instant::now();
                 match seccomp::receive(self.listener.as_fd()) {
                     Ok(Some(notif)) => {
-                        self.watch(notif.pid);
+                        let was_queued = before.elapsed() < QUEUED;
                         let door = Arc::new(Notification {
                             tree: self.clone(),
                             id: notif.id,
                             tid: notif.pid as i32,
                             has_permit: AtomicBool::new(true),
+                            was_queued,
                             is_answered: AtomicBool::new(false),
                         });
                         dispatch::handle(&self.kernel, &notif, &door);
                         let keeps_permit = door.has_permit.load(Ordering::Relaxed);
-                        if !keeps_permit || !self.may_stay() {
+                        if !keeps_permit {
                             break;
                         }
                     }
@@ -115,15 +109,15 @@ impl Tree {
         }
     }
 
-    /// Waits for leave to receive; `false`: the tree is over.
+    /// Waits for the permit to receive; `false`: the tree is over.
     fn take_permit(&self) -> bool {
         let mut flow = self.flow.lock();
-        while !flow.over && flow.receiving >= flow.permits {
+        while !flow.over && flow.is_taken {
             flow.parked += 1;
             self.promoted.wait(&mut flow);
             flow.parked -= 1;
         }
-        flow.receiving += 1;
+        flow.is_taken = true;
         !flow.over
     }
 
@@ -131,7 +125,7 @@ impl Tree {
     fn give_permit(self: &Arc<Self>) {
         let make_one = {
             let mut flow = self.flow.lock();
-            flow.receiving -= 1;
+            flow.is_taken = false;
             if flow.parked > 0 {
                 self.promoted.notify_one();
                 false
@@ -142,42 +136,6 @@ impl Tree {
         if make_one {
             // When the host refuses a thread, calls wait until a blocked handler is done.
             let _ = self.spawn();
-        }
-    }
-
-    /// After a call: whether this thread keeps its permit (it gives it up when permits were withdrawn).
-    fn may_stay(&self) -> bool {
-        if self.parallel.load(Ordering::Relaxed) {
-            return true;
-        }
-        let mut flow = self.flow.lock();
-        if flow.receiving > flow.permits {
-            flow.receiving -= 1;
-            return false;
-        }
-        true
-    }
-
-    /// Watches who calls and adapts the flow; see the module's text.
-    fn watch(&self, tid: u32) {
-        if self.last_caller.swap(tid, Ordering::Relaxed) != tid {
-            self.alternations.fetch_add(1, Ordering::Relaxed);
-        }
-        if self.seen.fetch_add(1, Ordering::Relaxed) % WINDOW != WINDOW - 1 {
-            return;
-        }
-        let alternations = self.alternations.swap(0, Ordering::Relaxed);
-        let was = self.parallel.load(Ordering::Relaxed);
-        let now = if was { alternations > SINGLE } else { alternations >= PARALLEL };
-        if now == was {
-            return;
-        }
-        self.parallel.store(now, Ordering::Relaxed);
-        let _ = seccomp::set_sync(self.listener.as_fd(), !now);
-        let mut flow = self.flow.lock();
-        flow.permits = if now { 2 } else { 1 };
-        if now {
-            self.promoted.notify_one();
         }
     }
 
@@ -201,12 +159,24 @@ pub(crate) struct Notification {
     pub(crate) id: u64,
     tid: i32,
     has_permit: AtomicBool,
+    /// It was in the queue when we came to receive it: its caller sleeps on another CPU than ours.
+    was_queued: bool,
     is_answered: AtomicBool,
 }
 
 impl Notification {
     /// Carries a handler's outcome out.
     pub(crate) fn answer(&self, result: SysResult) {
+        if self.was_queued {
+            let _ = seccomp::set_sync(self.tree.listener.as_fd(), false);
+        }
+        self.carry_out(result);
+        if self.was_queued {
+            let _ = seccomp::set_sync(self.tree.listener.as_fd(), true);
+        }
+    }
+
+    fn carry_out(&self, result: SysResult) {
         let fd = self.tree.listener.as_fd();
         let sent = match result {
             Ok(Outcome::Answered) => {

@@ -219,6 +219,8 @@ pub(crate) fn chroot(cx: &Call, path: PathPtr) -> SysResult {
     let path = walker.path_at(DirFd::CWD, path, LookupFlags::FOLLOW | LookupFlags::DIRECTORY)?;
     inode_permission(&walker.cred, &*path.inode, Access::EXEC)?;
     need(&walker.cred, Caps::SYS_CHROOT)?;
+    // The brand's walks begin at the container's root.
+    cx.kernel.brand.switch_off();
     cx.task.update_fs(|fs| fs.root = path);
     OK
 }

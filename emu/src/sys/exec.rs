@@ -181,6 +181,7 @@ fn became_stub(cx: &Call, tracee: &mut Tracee, mask: u64) -> Option<()> {
     *process.exe.write() = prepared.exe.clone();
     process.set_dumpable_after_exec(&prepared.cred);
     process.set_exec_in_progress(true);
+    process.has_new_memory();
     cx.kernel.tasks.exec(&cx.task, prepared.cred.clone());
     cx.kernel.execs.by_tid.lock().insert(tgid, prepared);
     tracee.set_signal_mask(mask).ok()?;

@@ -37,16 +37,19 @@ fn make_child(cx: &Call, flags: u64) -> SysResult {
     if flags & libc::CLONE_FILES as u64 != 0 && flags & libc::CLONE_THREAD as u64 == 0 {
         cx.task.process.set_shares_files();
     }
+    let shares_fs = flags & libc::CLONE_FS as u64 != 0;
+    let shares_memory = flags & (libc::CLONE_VM | libc::CLONE_THREAD) as u64 == libc::CLONE_VM as u64;
+    if shares_memory && flags & libc::CLONE_VFORK as u64 == 0 {
+        cx.task.process.set_shares_memory();
+    }
     if flags & libc::CLONE_THREAD as u64 != 0 {
         cx.task.process.will_make_thread(cx.tid());
     } else if flags & libc::CLONE_PARENT as u64 != 0 {
         let parent = Stat::read(cx.task.tgid).and_then(|s| cx.kernel.tasks.process(s.ppid));
         // The child is its grandparent's, but inherits from the caller.
-        parent
-            .unwrap_or_else(|| cx.task.process.clone())
-            .will_fork(cx.tid(), flags & libc::CLONE_FS as u64 != 0);
+        parent.unwrap_or_else(|| cx.task.process.clone()).will_fork(cx.tid(), shares_fs, shares_memory);
     } else {
-        cx.task.process.will_fork(cx.tid(), flags & libc::CLONE_FS as u64 != 0);
+        cx.task.process.will_fork(cx.tid(), shares_fs, shares_memory);
     }
     Ok(Outcome::Continue)
 }

@@ -35,7 +35,10 @@ pub(crate) fn ptrace(cx: &Call, request: PtraceOp, pid: Pid, _addr: Ptr, _data: 
     let request = request.0 as u32;
     match request {
         // Its parent becomes the tracer: of the container, except for init and what exec added, whose parent is us.
-        TRACEME if cx.kernel.tasks.process(cx.task.process.ppid()).is_some() => Ok(Outcome::Continue),
+        TRACEME if cx.kernel.tasks.process(cx.task.process.ppid()).is_some() => {
+            cx.kernel.brand.switch_off();
+            Ok(Outcome::Continue)
+        }
         TRACEME => bail!(EPERM),
         ATTACH | SEIZE => {
             let target = cx.kernel.tasks.resolve(cx.kernel.tasks.host_pid(pid.0)).ok_or(err!(ESRCH))?;
@@ -43,6 +46,8 @@ pub(crate) fn ptrace(cx: &Call, request: PtraceOp, pid: Pid, _addr: Ptr, _data: 
                 bail!(EPERM);
             }
             may_access(cx, &target)?;
+            // Who traces wants to see every call.
+            cx.kernel.brand.switch_off();
             Ok(Outcome::Continue)
         }
         // Everything else works on tracees that the caller already has, which are of this container; memory and

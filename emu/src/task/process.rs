@@ -1,6 +1,7 @@
 //! What the threads of a thread group share.
 
 use super::{Cred, FsStruct, TaskTable};
+use crate::brand::Branded;
 use crate::sys::signal::Actions;
 use crate::vfs::Path;
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +34,10 @@ pub struct Process {
     shares_files: AtomicBool,
     pub(crate) sweeps: AtomicU32,
     kept: Mutex<Option<Inherited>>,
+    /// Calls that the brand could have answered.
+    pub(crate) lookups: AtomicU32,
+    pub(crate) branded: Mutex<Branded>,
+    shares_memory: AtomicBool,
 }
 
 /// What a child has from its parent: credentials, and cwd, root and umask.
@@ -52,6 +57,8 @@ pub(crate) struct Forker {
     pub(crate) tid: Option<i32>,
     /// CLONE_FS without CLONE_THREAD.
     pub(crate) shares_fs: bool,
+    /// CLONE_VM without CLONE_THREAD.
+    pub(crate) shares_memory: bool,
 }
 
 impl Process {
@@ -75,6 +82,9 @@ impl Process {
             shares_files: AtomicBool::new(false),
             sweeps: AtomicU32::new(0),
             kept: Mutex::new(None),
+            lookups: AtomicU32::new(0),
+            branded: Mutex::default(),
+            shares_memory: AtomicBool::new(false),
         }))
     }
 
@@ -142,9 +152,25 @@ impl Process {
         self.shares_files.load(Ordering::Relaxed)
     }
 
+    /// Another process runs in the same memory (CLONE_VM), or may.
+    pub(crate) fn set_shares_memory(&self) {
+        self.shares_memory.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn shares_memory(&self) -> bool {
+        self.shares_memory.load(Ordering::Relaxed)
+    }
+
+    /// exec has given it memory of its own.
+    pub(crate) fn has_new_memory(&self) {
+        self.shares_memory.store(false, Ordering::Relaxed);
+        self.lookups.store(0, Ordering::Relaxed);
+        *self.branded.lock() = Branded::default();
+    }
+
     /// Notes that `tid` is about to make a child process.
-    pub(crate) fn will_fork(&self, tid: i32, shares_fs: bool) {
-        self.forks.lock().owed.push(Forker { tid: Some(tid), shares_fs });
+    pub(crate) fn will_fork(&self, tid: i32, shares_fs: bool, shares_memory: bool) {
+        self.forks.lock().owed.push(Forker { tid: Some(tid), shares_fs, shares_memory });
     }
 
     /// Notes that `tid` is about to make a thread.
@@ -203,6 +229,8 @@ impl Process {
         *self.exe.write() = parent.exe.read().clone();
         *self.actions.lock() = *parent.actions.lock();
         self.shares_files.store(parent.shares_files(), Ordering::Relaxed);
+        self.shares_memory.store(parent.shares_memory(), Ordering::Relaxed);
+        *self.branded.lock() = parent.branded.lock().clone();
         self.personality.store(parent.personality.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dumpable.store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
     }

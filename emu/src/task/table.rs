@@ -279,6 +279,9 @@ impl TaskTable {
         };
         let fs = if forker.shares_fs { fs } else { Arc::new(RwLock::new(fs.read().clone())) };
         process.inherit(&parent);
+        if forker.shares_memory {
+            process.set_shares_memory();
+        }
         Some(self.insert(Task::new(tid, process, cred, fs)))
     }
 

@@ -4,11 +4,12 @@
 //! root, as on Linux. Mounts neither move nor propagate.
 
 use super::{Ino, InodeRef, SbId, SuperBlock, same_inode};
+use crate::brand::Marks;
 use bitflags::bitflags;
 use parking_lot::RwLock;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 bitflags! {
     /// Per-mount flags, MS_* values of mount(2).
@@ -156,6 +157,8 @@ pub struct MountNs {
     /// A bit for each `hint` of a place in `Table::on`: most look-ups end here without a lock.
     hints: AtomicU64,
     next_id: AtomicU32,
+    /// Where guests see what is mounted upon in the root's file system.
+    marks: OnceLock<Arc<Marks>>,
 }
 
 fn hint(mnt: u32, ino: Ino) -> u64 {
@@ -172,6 +175,16 @@ impl MountNs {
             root,
             hints: AtomicU64::new(0),
             next_id: AtomicU32::new(2),
+            marks: OnceLock::new(),
+        }
+    }
+
+    /// From now on `marks` tell of mountpoints. Marks stay when mounts go.
+    pub(crate) fn publish(&self, marks: &Arc<Marks>) {
+        let _ = self.marks.set(marks.clone());
+        let table = self.table.read();
+        for (_, ino) in table.on.keys().filter(|(parent, _)| *parent == self.root.id) {
+            marks.bar(*ino);
         }
     }
 
@@ -219,6 +232,9 @@ impl MountNs {
         let key = (at.mnt.id, at.inode.ino());
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mnt = Mount::new(id, sb, root, Some(at), flags, source);
+        if let Some(marks) = self.marks.get().filter(|_| key.0 == self.root.id) {
+            marks.bar(key.1);
+        }
         table.list.push(mnt.clone());
         table.on.insert(key, mnt.clone());
         self.hints.fetch_or(hint(key.0, key.1), Ordering::Release);

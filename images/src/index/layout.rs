@@ -39,39 +39,39 @@ pub(super) struct Section {
 /// Inode `i + 1` is record `i`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Inode {
-    pub(super) size: u64,
-    pub(super) mtime_sec: i64,
+pub struct Inode {
+    pub size: u64,
+    pub mtime_sec: i64,
     /// Ordinal of the inode in its layer; names the body file.
-    pub(super) body_n: u64,
-    pub(super) rdev: u64,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) nlink: u32,
-    pub(super) mtime_nsec: u32,
+    pub body_n: u64,
+    pub rdev: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u32,
+    pub mtime_nsec: u32,
     /// Index into the layers, or [`NONE`]: no body.
-    pub(super) body_layer: u32,
+    pub body_layer: u32,
     /// Directory: its first entry. Symlink: offset of the target in the strings.
-    pub(super) first: u32,
+    pub first: u32,
     /// Directory: number of entries. Symlink: length of the target.
-    pub(super) count: u32,
-    pub(super) xattr_first: u32,
-    pub(super) xattr_count: u32,
+    pub count: u32,
+    pub xattr_first: u32,
+    pub xattr_count: u32,
     /// A directory that has an entry for this inode, and which entry (index into all entries).
-    pub(super) parent: u32,
-    pub(super) alias: u32,
+    pub parent: u32,
+    pub alias: u32,
 }
 
 /// A directory entry; those of one directory are together, sorted by name.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Dirent {
-    pub(super) name: u32,
-    pub(super) ino: u32,
-    pub(super) name_len: u16,
+pub struct Dirent {
+    pub name: u32,
+    pub ino: u32,
+    pub name_len: u16,
     /// DT_* of getdents64(2), 1..=12.
-    pub(super) kind: u16,
+    pub kind: u16,
 }
 
 /// An extended attribute; those of one inode are together, sorted by name.

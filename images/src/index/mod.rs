@@ -34,11 +34,12 @@
 
 mod build;
 mod layout;
+pub mod raw;
 mod validate;
 
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
@@ -54,7 +55,7 @@ pub struct Index {
 
 /// The bytes of an index.
 enum Mapping {
-    File(Mmap),
+    File(Mmap, File, PathBuf),
     /// Aligned as records need it.
     Memory(Vec<u64>, usize),
 }
@@ -183,7 +184,8 @@ impl Index {
     pub fn open(path: &Path) -> Result<Index, Error> {
         let file = File::open(path).context("opening", path)?;
         let map = map(&file).context("mapping", path)?;
-        Index::of(Mapping::File(map)).map_err(|e| Error::Corrupt(format!("{}: {e}", path.display())))
+        Index::of(Mapping::File(map, file, path.to_path_buf()))
+            .map_err(|e| Error::Corrupt(format!("{}: {e}", path.display())))
     }
 
     /// The same for an index in memory, which is copied. For tests and fuzzing.
@@ -284,6 +286,33 @@ impl Index {
         view.bodies.get(i).map(|b| b.ino.into())
     }
 
+    /// The file that is mapped, for whoever maps it elsewhere; `None` for an index in memory.
+    pub fn file(&self) -> Option<&File> {
+        match &self.map {
+            Mapping::File(_, file, _) => Some(file),
+            Mapping::Memory(..) => None,
+        }
+    }
+
+    /// The name under which it was opened; the file there may be another one by now.
+    pub fn path(&self) -> Option<&PathBuf> {
+        match &self.map {
+            Mapping::File(_, _, path) => Some(path),
+            Mapping::Memory(..) => None,
+        }
+    }
+
+    /// Where a reader of its own finds the records.
+    pub fn sections(&self) -> Option<raw::Sections> {
+        let view = self.view()?;
+        let start = self.map.bytes().as_ptr() as u64;
+        Some(raw::Sections {
+            inodes: view.inodes.as_ptr() as u64 - start,
+            dirents: view.dirents.as_ptr() as u64 - start,
+            strings: view.string(0, 0).as_ptr() as u64 - start,
+        })
+    }
+
     /// Bytes of the mapping.
     pub fn len(&self) -> usize {
         self.view().map_or(0, |v| v.len())
@@ -334,7 +363,7 @@ impl fmt::Debug for Index {
 impl Mapping {
     fn bytes(&self) -> &[u8] {
         match self {
-            Mapping::File(map) => map,
+            Mapping::File(map, ..) => map,
             Mapping::Memory(words, len) => bytemuck::cast_slice(words).get(..*len).unwrap_or(&[]),
         }
     }

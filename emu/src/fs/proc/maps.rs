@@ -125,6 +125,9 @@ impl<'v> Names<'v> {
 
     fn look_up(&self, host: &[u8], dev: u64, ino: u64) -> Name {
         let kernel = &self.view.kernel;
+        if kernel.brand.has_mapped(host) {
+            return Name::Ours;
+        }
         if let Some(path) = kernel.ids.mapped_file(kernel, host, (dev, ino)) {
             let text = self.view.text_of(&path);
             return Name::File(libc::minor(dev_of(path.inode.sb_id())), path.inode.ino(), text);

@@ -78,6 +78,9 @@ impl<B: Backing> Tree<B> {
         let (atime, mtime) = (set.atime.map(time), set.mtime.map(time));
         let own = {
             let mut state = self.state.write();
+            if set.mode.is_some() || set.uid.is_some() || set.gid.is_some() {
+                state.mark_permissions(ino);
+            }
             let node = state.node_mut(self.lower(), ino)?;
             let m = &mut node.meta;
             if let Some(mode) = set.mode {

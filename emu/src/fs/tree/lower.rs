@@ -40,6 +40,10 @@ pub trait Lower: Send + Sync + std::fmt::Debug {
     fn alias(&self, ino: Ino) -> Option<(Ino, Vec<u8>)>;
     /// The inode that a body belongs to.
     fn by_body(&self, layer: &[u8], n: u64) -> Option<Ino>;
+    /// The image's index, where this is one.
+    fn image(&self) -> Option<Arc<Index>> {
+        None
+    }
 }
 
 impl Lower for Arc<Index> {
@@ -95,6 +99,10 @@ impl Lower for Arc<Index> {
 
     fn by_body(&self, layer: &[u8], n: u64) -> Option<Ino> {
         Index::by_body(self, std::str::from_utf8(layer).ok()?, n)
+    }
+
+    fn image(&self) -> Option<Arc<Index>> {
+        Some(self.clone())
     }
 }
 

@@ -38,6 +38,7 @@ pub use inode::TreeInode;
 pub(crate) use lease::is_open_elsewhere;
 pub use lower::{ImageBody, Lower, LowerInode};
 
+use crate::brand::Marks;
 use crate::errno::Errno;
 use crate::fs::dev::Devices;
 use crate::vfs::{HostName, Ino, InodeRef, Kind, SbId, StatFs, SuperBlock};
@@ -98,6 +99,16 @@ impl<B: Backing> Tree<B> {
     /// For walks over everything; the lock is held as long as the first part lives.
     pub(crate) fn view(&self) -> (parking_lot::RwLockReadGuard<'_, State>, &dyn Lower) {
         (self.state.read(), self.lower())
+    }
+
+    /// The image's index, where there is an image.
+    pub(crate) fn image(&self) -> Option<Arc<carrack_images::Index>> {
+        self.lower.image()
+    }
+
+    /// From now on `marks` tell what is not as in the image.
+    pub(crate) fn publish(&self, marks: &Arc<Marks>) {
+        self.state.write().publish(self.lower(), marks);
     }
 
     /// What device numbers mean here.

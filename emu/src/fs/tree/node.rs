@@ -1,6 +1,7 @@
 //! Inodes that live in memory, and the state that holds them.
 
 use super::lower::{ImageBody, Lower};
+use crate::brand::Marks;
 use crate::errno::Errno;
 use crate::vfs::{Ino, Kind, Timespec};
 use crate::{bail, err};
@@ -94,6 +95,8 @@ pub(crate) struct State {
     /// Inodes of the image that have gone and are forgotten.
     pub(crate) dead: HashSet<Ino>,
     pub(crate) next_ino: Ino,
+    /// Where guests see what is no longer as in the image; `None` while nobody looks.
+    pub(crate) marks: Option<Arc<Marks>>,
 }
 
 impl Node {
@@ -142,7 +145,12 @@ impl Node {
 
 impl State {
     /// The node of an inode, made from the image's when there is none.
+    ///
+    /// Every change of an inode begins here, so this is where it is marked.
     pub(crate) fn node_mut(&mut self, lower: &dyn Lower, ino: Ino) -> Result<&mut Node, Errno> {
+        if let Some(marks) = &self.marks {
+            marks.touch(ino);
+        }
         if !self.nodes.contains_key(&ino) {
             if self.dead.contains(&ino) {
                 bail!(ENOENT, "inode has gone");
@@ -151,6 +159,28 @@ impl State {
             self.nodes.insert(ino, node);
         }
         self.nodes.get_mut(&ino).ok_or(err!(EIO))
+    }
+
+    /// Owner or mode of an inode are about to change: who may pass it does.
+    pub(crate) fn mark_permissions(&self, ino: Ino) {
+        if let Some(marks) = &self.marks {
+            marks.bar(ino);
+        }
+    }
+
+    /// Makes marks for everything that is not as in the image, and from now on for every change.
+    pub(crate) fn publish(&mut self, lower: &dyn Lower, marks: &Arc<Marks>) {
+        for (&ino, node) in &self.nodes {
+            marks.touch(ino);
+            let owner = (node.meta.mode, node.meta.uid, node.meta.gid);
+            if lower.inode(ino).is_some_and(|i| (i.mode, i.uid, i.gid) != owner) {
+                marks.bar(ino);
+            }
+            let Data::Directory(dir) = &node.data else { continue };
+            dir.names.keys().filter_map(|name| lower.lookup(ino, name)).for_each(|gone| marks.bar(gone));
+        }
+        self.dead.iter().for_each(|&ino| marks.bar(ino));
+        self.marks = Some(marks.clone());
     }
 
     /// A number for a new inode.
@@ -211,7 +241,11 @@ impl State {
         name: &[u8],
         ino: Option<Ino>,
     ) -> Result<(), Errno> {
-        let in_image = lower.lookup(dir, name).is_some();
+        let image_ino = lower.lookup(dir, name);
+        let in_image = image_ino.is_some();
+        if let (Some(marks), Some(gone)) = (&self.marks, image_ino) {
+            marks.bar(gone);
+        }
         let Data::Directory(d) = &mut self.node_mut(lower, dir)?.data else { bail!(ENOTDIR) };
         let old = d.names.get(name).copied();
         match ino {
