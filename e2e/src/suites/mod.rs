@@ -3,6 +3,7 @@
 mod api;
 mod bad_archives;
 mod bad_guests;
+mod brand;
 mod daemonless;
 mod images;
 mod lifecycle;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Test> {
         images::TESTS,
         bad_archives::TESTS,
         registry::TESTS,
+        brand::TESTS,
         terminals::TESTS,
         run::TESTS,
         api::TESTS,

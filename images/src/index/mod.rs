@@ -374,7 +374,7 @@ impl Mapping {
     #[allow(unsafe_code)]
     fn release(&self) {
         const BIG: usize = 16 << 20;
-        if let Mapping::File(map) = self
+        if let Mapping::File(map, ..) = self
             && map.len() > BIG
         {
             // SAFETY: the mapping is a read-only one of a file: nothing is lost with its pages.
