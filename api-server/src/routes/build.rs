@@ -10,6 +10,7 @@ use crate::engine::wire::Object;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
+use carrack_images::registry::Credentials;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -97,6 +98,9 @@ fn options(call: &Call) -> Result<Options> {
         force_remove: q.flag("forcerm"),
         cache_from: (!cache_from.is_empty()).then_some(cache_from),
         host,
+        credentials: Credentials::of_config_header(
+            call.request.headers().get("x-registry-config").and_then(|v| v.to_str().ok()).unwrap_or_default(),
+        ),
         platform: q.text("platform").to_ascii_lowercase(),
     })
 }
@@ -198,6 +202,7 @@ fn messages(event: Event) -> Vec<Value> {
         Event::Output { is_error: true, bytes } => {
             stream(format!("\u{1b}[91m{}\u{1b}[0m", String::from_utf8_lossy(&bytes)))
         }
+        Event::Pulling(message) => vec![message.to_json()],
         Event::Fetching { current, total } => {
             let mut detail = json!({ "current": current });
             if let Some(total) = total {

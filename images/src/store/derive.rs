@@ -80,6 +80,30 @@ impl Store {
         Ok(id)
     }
 
+    /// Makes an image of `base` and a layer that is in the store already (`diff_id`; none: none), such as one of another
+    /// image with the same base.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such base. [`Error::Mismatch`]: no such layer. Else the host's.
+    pub fn derive_known(
+        &self,
+        base: Option<&ImageId>,
+        diff_id: Option<&str>,
+        how: &Derivation,
+    ) -> Result<ImageId, Error> {
+        let mut document = match base {
+            Some(id) => self.document_of(id)?.0,
+            None => fresh_document()?,
+        };
+        describe(&mut document, how, diff_id);
+        let config = serde_json::to_vec(&document).map_err(|e| Error::InvalidChange(e.to_string()))?;
+        let id = ImageId::of_bytes(&config);
+        let tags = how.reference.iter().cloned().collect();
+        let image = NewImage { config, tags, parent: base.cloned(), ..NewImage::default() };
+        self.ingest()?.commit(vec![image])?;
+        Ok(id)
+    }
+
     /// The configuration of an image as it came, and its layers.
     fn document_of(&self, id: &ImageId) -> Result<(Map<String, Value>, Vec<String>), Error> {
         let image = self.get(id)?;

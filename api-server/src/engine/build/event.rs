@@ -1,7 +1,7 @@
 //! What a build tells while it goes on. How that looks to a client is not known here.
 
 /// One thing that happened, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A step of the Dockerfile begins.
     Step { number: usize, total: usize, text: String },
@@ -17,6 +17,8 @@ pub enum Event {
     Removed { container: String },
     /// What a command printed.
     Output { is_error: bool, bytes: Vec<u8> },
+    /// An image is pulled.
+    Pulling(carrack_images::registry::Message),
     /// Something is fetched; `total` if the server says it.
     Fetching { current: u64, total: Option<u64> },
     /// Something that the user should know.

@@ -37,6 +37,7 @@ pub use prepare::{Definition, Source};
 use super::Engine;
 use super::error::Error;
 use super::wire::Object;
+use carrack_images::registry::Credentials;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -63,6 +64,8 @@ pub struct Options {
     pub cache_from: Option<Vec<String>>,
     /// `HostConfig` of the containers.
     pub host: Object,
+    /// For registries that base images are pulled from, by server.
+    pub credentials: Vec<(String, Credentials)>,
     /// `os/architecture[/variant]`, or empty.
     pub platform: String,
 }

@@ -14,6 +14,7 @@ use super::{Event, Events, Failure, Options, fetch};
 use crate::engine::clock;
 use crate::engine::error::{Error, Kind, Result};
 use crate::engine::images::refused;
+use crate::engine::registry::PullRequest;
 use crate::engine::{Engine, names, signals};
 use carrack_images::Derivation;
 use carrack_images::build::ignore::Ignore;
@@ -21,6 +22,8 @@ use carrack_images::build::{
     BuildArgs, CommandLine, Dockerfile, Heredoc, Instruction, Lexer, Pair, Platform, Run, Stage, Step,
     Transfer, parse_trigger,
 };
+use carrack_images::reference::Reference;
+use carrack_images::registry::{Caller, Progress, for_registry};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -184,12 +187,43 @@ impl Solver {
         self.image(&name, &wanted).await.map(Some)
     }
 
-    /// An image by name.
+    /// An image by name, pulled if it is not here, or if a newer one is wanted.
     async fn image(&self, name: &str, platform: &str) -> Result<Arc<Pin>, Failure> {
-        let (engine, reference, wanted) = (self.engine.clone(), name.to_owned(), platform.to_owned());
-        let found = blocking(move || engine.images.on_platform(&reference, &wanted)).await?;
+        let here = || {
+            let (engine, reference, wanted) = (self.engine.clone(), name.to_owned(), platform.to_owned());
+            blocking(move || engine.images.on_platform(&reference, &wanted))
+        };
+        let found = match here().await {
+            Ok(found) if !self.options.pull => found,
+            Err(e) if e.kind != Kind::NotFound => return Err(e.into()),
+            _ => {
+                self.pull(name, platform).await?;
+                here().await?
+            }
+        };
         let gone = || Error::not_found(format!("No such image: {name}")).into();
         Pin::new(&self.engine, &found.id).ok_or_else(gone)
+    }
+
+    async fn pull(&self, name: &str, platform: &str) -> Result<(), Failure> {
+        let reference = Reference::parse(name).map_err(|e| Error::invalid(e.to_string()))?;
+        let credentials = for_registry(&self.options.credentials, reference.domain()).cloned();
+        let caller = Caller { credentials: credentials.unwrap_or_default(), ..Caller::default() };
+        let request = PullRequest::new(&reference.with_default_tag().to_string(), "", platform, caller)?;
+        let (sender, mut messages) = tokio::sync::mpsc::unbounded_channel();
+        let pulling = async {
+            let progress: Progress = Arc::new(move |message| drop(sender.send(message)));
+            self.engine.pull(&request, &progress).await
+        };
+        let telling = async {
+            while let Some(message) = messages.recv().await {
+                self.tell(Event::Pulling(message)).await?;
+            }
+            Ok::<(), Failure>(())
+        };
+        let (pulled, told) = tokio::join!(pulling, telling);
+        pulled?;
+        told
     }
 
     async fn dispatch(&mut self, state: &mut State, step: &Step) -> Result<(), Failure> {
@@ -317,12 +351,26 @@ impl Solver {
         let Some(cache) = self.cache.clone() else { return Ok(false) };
         let (engine, parent) = (self.engine.clone(), state.image.clone());
         let (created_by, config) = (created_by.to_owned(), state.config.compact());
+        let author = state.author.clone();
         let found = blocking(move || {
             let parent = parent.as_ref().map(|pin| pin.image_id());
             let wanted = Wanted { parent, created_by: &created_by, config: &config };
-            Ok(cache
-                .find(engine.images.store(), &wanted)
-                .and_then(|image| Pin::new(&engine, image.id.as_str())))
+            let store = engine.images.store();
+            if let Some(image) = cache.find(store, &wanted) {
+                return Ok(Pin::new(&engine, image.id.as_str()));
+            }
+            let Some((source, step)) = cache.restorable(store, &wanted) else { return Ok(None) };
+            // Its layers are here; what is missing are the images in between.
+            let how = Derivation {
+                config: config.clone(),
+                created_by: created_by.clone(),
+                comment: source.history.get(step).map(|h| h.comment.clone()).unwrap_or_default(),
+                created: source.history.get(step).and_then(|h| h.created),
+                author,
+                reference: None,
+            };
+            let made = store.derive_known(parent, layer_of(&source, step), &how).map_err(refused)?;
+            Ok(Pin::new(&engine, made.as_str()))
         })
         .await?;
         let Some(pin) = found else { return Ok(false) };
@@ -703,6 +751,14 @@ fn run_words(state: &State, run: &Run) -> (Vec<String>, Option<Script>) {
         text.push_str(&format!("\n{}{}", heredoc.content, heredoc.name));
     }
     ([state.config.shell(), vec![text]].concat(), None)
+}
+
+/// The layer that a step of an image's history added.
+fn layer_of(image: &carrack_images::Image, step: usize) -> Option<&str> {
+    let is_layer = |h: &&carrack_images::store::History| !h.empty_layer;
+    image.history.get(step).filter(is_layer)?;
+    let below = image.history.iter().take(step).filter(is_layer).count();
+    image.layers.get(below).map(String::as_str)
 }
 
 /// What is known of steps that were executed; `names`: of `--cache-from`.
