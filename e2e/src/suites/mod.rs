@@ -4,6 +4,7 @@ mod api;
 mod bad_archives;
 mod bad_guests;
 mod brand;
+mod cli;
 mod daemonless;
 mod images;
 mod lifecycle;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Test> {
         run::TESTS,
         api::TESTS,
         daemonless::TESTS,
+        cli::TESTS,
     ]
     .concat()
 }
