@@ -4,7 +4,7 @@ use crate::api::{Body, Client, Query, Upload};
 use crate::args;
 use crate::failure::Failure;
 use crate::messages::{self, Show};
-use crate::{out, progress};
+use crate::{out, progress, registry};
 use carrack_images::build::ignore::{IGNORE_MAX, Ignore};
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -23,7 +23,7 @@ pub(crate) fn build(args: &args::Build) -> Result<u8, Failure> {
     let client = Client::connect(&args.daemon)?;
     let url = format!("/build{}", query(args, &dockerfile)?);
     let body = Body::Upload(upload, "application/x-tar");
-    let answer = client.stream(hyper::Method::POST, &url, body)?;
+    let answer = client.stream_with(hyper::Method::POST, &url, &registry::authorizations()?, body)?;
     let show = if args.quiet { Show::Nothing } else { Show::Everything };
     let told = messages::follow(answer, show)?;
     let id = told.aux.iter().rev().find_map(|aux| aux["ID"].as_str());

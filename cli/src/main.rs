@@ -68,6 +68,8 @@ fn main() -> ExitCode {
         Command::History(args) => images::history(&cli, args),
         Command::Inspect(args) => images::inspect(&cli, args),
         Command::Prune(args) => system::prune(&cli, args),
+        Command::Login(args) => registry::login(&cli, args),
+        Command::Logout(args) => registry::logout(args),
         Command::System(args) => match &args.what {
             SystemCommand::Df(args) => system::df(&cli, args),
             SystemCommand::Prune(args) => system::prune(&cli, args),

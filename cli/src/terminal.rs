@@ -1,7 +1,7 @@
 //! The user's own terminal: its size, and raw mode for the time of a session.
 
 use crate::failure::Failure;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Rows and columns of the terminal that standard output (or input) is; `None` when neither is one.
 pub(crate) fn size() -> Option<(u16, u16)> {
@@ -26,6 +26,29 @@ pub(crate) fn check(tty: bool, interactive: bool) -> Result<(), Failure> {
         return Err(Failure::new("the input device is not a TTY; leave -t out to pass standard input on"));
     }
     Ok(())
+}
+
+/// The terminal does not show what is typed until this is dropped.
+pub(crate) struct Quiet {
+    before: Termios,
+}
+
+impl Quiet {
+    /// `None` when standard input is no terminal.
+    pub(crate) fn enter() -> Option<Quiet> {
+        let before = tcgetattr(rustix::stdio::stdin()).ok()?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &quiet).ok()?;
+        Some(Quiet { before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // The terminal may be gone.
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.before);
+    }
 }
 
 /// Raw mode until this is dropped.

@@ -269,3 +269,36 @@ pub(crate) enum Inspected {
     Container,
     Image,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Passwords are kept where docker keeps them: $DOCKER_CONFIG/config.json, else ~/.docker/config.json, or the credential
+helper that is named there.
+
+Examples:
+  carrack login registry.example.org
+  carrack login -u me --password-stdin registry.example.org < password.txt")]
+pub(crate) struct Login {
+    /// User name
+    #[arg(short, long)]
+    pub(crate) username: Option<String>,
+    /// Password; others can see it in the list of processes, and the shell remembers it
+    #[arg(short, long, conflicts_with = "password_stdin")]
+    pub(crate) password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
+    /// The registry [default: Docker's]
+    pub(crate) server: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  carrack logout registry.example.org")]
+pub(crate) struct Logout {
+    /// The registry [default: Docker's]
+    pub(crate) server: Option<String>,
+}

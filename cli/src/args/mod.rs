@@ -141,6 +141,10 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Remove stopped containers and images without a name
     Prune(Prune),
+    /// Keep the password of a registry
+    Login(Login),
+    /// Forget the password of a registry
+    Logout(Logout),
     /// Look at the whole installation: disk use, facts, clean-up
     System(System),
     /// Check and clean the image store

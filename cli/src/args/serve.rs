@@ -6,8 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The settings file has dockerd's format. Known keys: hosts, data-root, debug, log-level, registry-mirrors,
-insecure-registries, max-concurrent-downloads, max-concurrent-uploads, max-download-attempts. Other keys of dockerd are named in a warning and have no effect; a key that dockerd does not know
-either is refused.
+insecure-registries, max-concurrent-downloads, max-concurrent-uploads, max-download-attempts. Other keys of dockerd are
+named in a warning and have no effect; a key that dockerd does not know either is refused.
 
 Examples:
   carrack serve                                     prints the line that makes docker find it

@@ -177,7 +177,7 @@ fn containers_have_verbs(cx: &Cx) -> Result<()> {
     carrack(cx, &["rm", &name])?.fails(1, "container is running")?;
     carrack(cx, &["kill", &name])?.prints(&name)?;
     cx.until("it ends", || {
-        Ok(carrack(cx, &["ps", "-aq", "-f", "status=exited", "-f", &filter])?.good()? != "")
+        Ok(!carrack(cx, &["ps", "-aq", "-f", "status=exited", "-f", &filter])?.good()?.is_empty())
     })?;
     carrack(cx, &["kill", &name])?.fails(1, "is not running")?;
     carrack(cx, &["start", &name])?.good()?;
@@ -622,10 +622,9 @@ fn containers_are_left_alone(cx: &Cx) -> Result<()> {
         let _daemon = Daemon::start(own(), &[], &log)?;
         cx.until("the daemon answers", || Ok(run(cx, own(), &["ps"], b"")?.code == 0))?;
         run(cx, own(), &["run", "-d", "--name", "stays", BASE, "true"], b"")?.good()?;
-        cx.until(
-            "it ends",
-            || Ok(run(cx, own(), &["ps", "-aq", "-f", "status=exited"], b"")?.good()? != ""),
-        )?;
+        cx.until("it ends", || {
+            Ok(!run(cx, own(), &["ps", "-aq", "-f", "status=exited"], b"")?.good()?.is_empty())
+        })?;
         // Beside the daemon, which knows what is in use.
         run(cx, own(), &["rmi", BASE], b"")?.fails(1, "is using its referenced image")?;
         run(cx, own(), &["images"], b"")?.good()?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE};
 use serde_json::{Map, Value, json};
 
 use super::config::HUB_INDEX;
@@ -73,6 +73,24 @@ impl Credentials {
     pub fn of_config_header(text: &str) -> Vec<(String, Credentials)> {
         let object = decode(text).and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
         object.into_iter().flatten().map(|(server, o)| (server, Credentials::of(&o))).collect()
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "username": self.username, "password": self.password, "identitytoken": self.identity_token,
+            "registrytoken": self.registry_token,
+        })
+    }
+
+    /// The header `X-Registry-Auth`, which [`Credentials::of_header`] reads.
+    pub fn to_header(&self) -> String {
+        URL_SAFE.encode(self.object().to_string())
+    }
+
+    /// The header `X-Registry-Config`, which [`Credentials::of_config_header`] reads.
+    pub fn to_config_header(all: &[(String, Credentials)]) -> String {
+        let map: Map<String, Value> = all.iter().map(|(server, c)| (server.clone(), c.object())).collect();
+        URL_SAFE.encode(Value::Object(map).to_string())
     }
 
     /// Whether there are none.
@@ -174,6 +192,15 @@ impl CredentialFile {
             a.get(&key).or_else(|| a.iter().find(|(s, _)| same_server(s, &key)).map(|(_, v)| v))
         });
         Ok(found.map_or_else(Credentials::default, Credentials::of))
+    }
+
+    /// The registries that something is known of.
+    pub fn servers(&self) -> Vec<String> {
+        let keys = ["auths", "credHelpers"].map(|key| self.root.get(key).and_then(Value::as_object));
+        let mut all: Vec<String> = keys.into_iter().flatten().flat_map(|o| o.keys().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Keeps the credentials for a registry, with the helper or in the file (mode 0600).
@@ -323,7 +350,7 @@ fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
     #[test]
     fn headers_in_every_base64() {
@@ -343,6 +370,14 @@ mod tests {
         let auth = json!({ "auth": STANDARD.encode("me:a:b") });
         assert_eq!(Credentials::of(&auth).password, "a:b");
         assert!(!format!("{:?}", Credentials::of(&auth)).contains("a:b"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let me = Credentials { username: "ü?>".into(), password: "p~".into(), ..Credentials::default() };
+        assert_eq!(Credentials::of_header(&me.to_header()), me);
+        let all = [("r.example:5".to_owned(), me)];
+        assert_eq!(Credentials::of_config_header(&Credentials::to_config_header(&all)), all);
     }
 
     #[test]
