@@ -76,6 +76,7 @@ fn main() -> ExitCode {
             SystemCommand::Info(args) => system::info(&cli, args),
         },
         Command::Store(args) => match &args.what {
+            StoreCommand::Verify(args) => storage::verify(&cli, args),
             StoreCommand::Gc(args) => storage::gc(&cli, args),
         },
         Command::Doctor(args) => doctor::doctor(&cli, args),

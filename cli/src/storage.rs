@@ -3,10 +3,60 @@
 use crate::api::Client;
 use crate::args::{self, Cli};
 use crate::failure::Failure;
-use crate::{dirs, out};
-use carrack_images::{Removed, Store};
+use crate::{dirs, out, progress};
+use carrack_images::{Removed, Store, Verification};
 use serde_json::json;
 use std::collections::HashMap;
+
+/// `carrack store verify`.
+pub(crate) fn verify(cli: &Cli, args: &args::Verify) -> Result<u8, Failure> {
+    let store = Store::open(&dirs::data_root(cli)?.join("images"))?;
+    let bar = progress::bytes("reading", Some(0), args.quiet);
+    let mut damages = Vec::new();
+    let verified = store.verify(&mut |event| match event {
+        Verification::Progress { done, total } => {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+        Verification::Damaged(damage) => damages.push(damage),
+        _ => {}
+    });
+    bar.finish_and_clear();
+    let verified = verified?;
+    let remains = damages.iter().any(|d| !d.repaired);
+    if args.json {
+        let damages: Vec<_> =
+            damages.iter().map(|d| json!({ "what": d.what, "why": d.why, "repaired": d.repaired })).collect();
+        out::json(&json!({
+            "images": verified.images, "layers": verified.layers, "documents": verified.documents,
+            "bytes": verified.bytes, "damages": damages,
+        }))?;
+        return Ok(u8::from(remains));
+    }
+    let mut text = String::new();
+    for damage in &damages {
+        let after = if damage.repaired { " (made again)" } else { "" };
+        text.push_str(&format!(
+            "DAMAGED  {}: {}{after}\n",
+            out::plain(&damage.what),
+            out::plain(&damage.why)
+        ));
+    }
+    text.push_str(&format!(
+        "{} images, {} layers, {} documents, {}: {}\n",
+        verified.images,
+        verified.layers,
+        verified.documents,
+        out::size(verified.bytes),
+        match (damages.is_empty(), remains) {
+            (true, _) => "sound",
+            (false, false) => "sound again",
+            (false, true) => "damaged; remove the images that are named and fetch them again",
+        }
+    ));
+    out::print(text.as_bytes())?;
+    Ok(u8::from(remains))
+}
 
 /// `carrack store gc`.
 pub(crate) fn gc(cli: &Cli, args: &args::Gc) -> Result<u8, Failure> {

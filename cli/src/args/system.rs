@@ -85,6 +85,7 @@ pub(crate) struct Info {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  carrack store verify
   carrack store gc")]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
@@ -93,8 +94,27 @@ pub(crate) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
+    /// Read every file of the store and compare it with its digest
+    Verify(Verify),
     /// Give back the space of what nothing refers to any more
     Gc(Gc),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What can be made again of what is sound is made again. The exit code is 0 for a store without damage, 1 where damage
+remains.
+
+Examples:
+  carrack store verify
+  carrack store verify --json")]
+pub(crate) struct Verify {
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -355,6 +355,9 @@ fn disk_use_and_facts(cx: &Cx) -> Result<()> {
     ensure!(version["daemon"]["apiVersion"] == "1.51" && version["version"].is_string(), "{version}");
     let gc = json(&carrack(cx, &["store", "gc", "--json"])?)?;
     has_keys(&gc, &["removed", "spaceReclaimed"])?;
+    let sound = json(&carrack(cx, &["store", "verify", "-q", "--json"])?)?;
+    has_keys(&sound, &["images", "layers", "documents", "bytes", "damages"])?;
+    ensure!(sound["damages"] == Value::Array(Vec::new()), "{sound}");
     let report = json(&carrack(cx, &["doctor", "--json"])?)?;
     ensure!(report["usable"] == true, "{report}");
     Ok(())
