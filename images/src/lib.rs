@@ -33,5 +33,5 @@ pub use limits::Limits;
 pub use store::{
     Compression, ContentWriter, Damage, Derivation, Descriptor, Expected, Hold, Image, ImageConfig, ImageId,
     ImageUsage, ImportOptions, Ingest, LayerBlob, LayerWriter, LoadedImage, NewImage, Progress, Removed,
-    RunConfig, StagedLayer, Store, Usage, Verification, Verified, apply_changes,
+    RunConfig, StagedLayer, Store, Summary, Usage, Verification, Verified, apply_changes,
 };

@@ -1,19 +1,19 @@
 //! The directory that holds all images, and the rules by which it changes.
 //!
 //! ```text
-//! repository.json   which images there are, and their names: the commit point of every change
+//! repository        which images there are, and their names: the commit point of every change
 //! images/<id>/      config.json as it came, index (merged from the layers; a cache)
 //! layers/<diff id>/ see `layer`
 //! objects/          bodies by content
 //! content/, blobs/  see `content`
 //! tmp/<random>/     one directory for each import, load or removal under way
-//! lock              held (flock) while repository.json and what it speaks of change
+//! lock              held (flock) while repository and what it speaks of change
 //! ```
 //!
 //! Several processes may have a store open. Work that takes long happens in a directory of its own below
 //! `tmp`, whose `lease` file is locked by the process at work, so that whoever opens the store can tell the
 //! living from the dead and sweep up after these. A commit is: everything in place and durable, then
-//! `repository.json` replaced. Killed at any instant, a store has every image that was acknowledged.
+//! a line added to `repository`. Killed at any instant, a store has every image that was acknowledged.
 //!
 //! # Locking
 //! `lock` is never held while a caller's stream is read or an index is built, nor while files are deleted.
@@ -33,7 +33,7 @@ mod staging;
 mod usage;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,12 +53,15 @@ pub use import::ImportOptions;
 pub use ingest::{Expected, Ingest, LayerWriter, NewImage, StagedLayer};
 pub use load::LoadedImage;
 pub use remove::Removed;
-use repository::{Cached, Repository};
+use repository::{Cached, Entry, Repository};
 pub use usage::{ImageUsage, Usage};
 pub use verify::{Damage, Verification, Verified};
 
 /// Least digits of an id that name an image; fewer are too easily a repository's name.
 const PREFIX_MIN: usize = 4;
+
+/// Configurations that are kept in memory.
+const CONFIGS_MAX: usize = 512;
 
 /// How far an import or load has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +94,25 @@ pub struct Store {
     cached: Arc<Mutex<Cached>>,
     /// Configurations never change, so they are parsed once.
     configs: Arc<Mutex<HashMap<String, Arc<ImageConfig>>>>,
+}
+
+/// What a list shows of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The digest of the configuration.
+    pub id: ImageId,
+    /// Names with a tag, as people write them (`debian:12`), sorted.
+    pub references: Vec<String>,
+    /// Names with a digest, as people write them (`debian@sha256:…`), sorted.
+    pub digests: Vec<String>,
+    /// Sum of the sizes of its layers' files, in bytes.
+    pub size: u64,
+    /// When it was made, where its configuration says.
+    pub created: Option<OffsetDateTime>,
+    /// The image that it was made of here; it may be gone.
+    pub parent: Option<ImageId>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Keeps an image's files while a container is being made of it or runs. See [`Store::hold`].
@@ -190,6 +212,36 @@ impl Store {
         Ok(images)
     }
 
+    /// What a list shows of all images, newest first, without reading anything of them.
+    ///
+    /// # Errors
+    /// The host's; an image that has to be read and is damaged is left out, with a line in the log.
+    pub fn summaries(&self) -> Result<Vec<Summary>, Error> {
+        let repository = self.repository()?;
+        let mut names = repository.names();
+        let mut all = Vec::with_capacity(repository.images.len());
+        for (hex, entry) in &repository.images {
+            let Some(id) = ImageId::parse(hex) else { continue };
+            let known = match &entry.summary {
+                Some(known) => known.clone(),
+                None => match self.config(hex, &image::image_dir(&self.root, hex)) {
+                    Ok(config) => repository::Summary::whole(&config),
+                    Err(e) => {
+                        tracing::warn!(image = hex, "{e}");
+                        continue;
+                    }
+                },
+            };
+            let (references, digests) = names.remove(hex.as_str()).unwrap_or_default();
+            let created = known.created.as_deref().and_then(|t| OffsetDateTime::parse(t, &Rfc3339).ok());
+            let parent = entry.parent.as_deref().and_then(ImageId::parse);
+            let size = entry.size;
+            all.push(Summary { id, references, digests, size, created, parent, labels: known.labels });
+        }
+        all.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(all)
+    }
+
     /// The ids of all images, without reading anything of them.
     ///
     /// # Errors
@@ -205,10 +257,11 @@ impl Store {
     pub fn tag(&self, id: &ImageId, reference: &str) -> Result<(), Error> {
         let reference = tag_reference(reference)?;
         self.change(|repository| {
-            let entry = repository.images.get_mut(id.hex());
+            let entry = repository.images.get(id.hex());
             let entry = entry.ok_or_else(|| Error::NotFound(id.to_string()))?;
-            entry.last_tagged = Some(image::rfc3339(OffsetDateTime::now_utc()));
-            repository.tags.insert(reference.to_string(), id.hex().to_owned());
+            let last_tagged = Some(image::rfc3339(OffsetDateTime::now_utc()));
+            repository.put_image(id.hex(), Entry { last_tagged, ..Entry::clone(entry) });
+            repository.tag(reference.to_string(), id.hex());
             Ok(())
         })
     }
@@ -270,13 +323,13 @@ impl Store {
         let _lock = self.lock()?;
         let mut repository = Repository::clone(&*self.repository()?);
         let result = f(&mut repository)?;
-        repository.write(&self.root)?;
+        self.cached.lock().write(&self.root, repository)?;
         Ok(result)
     }
 
     fn entry<'r>(&self, repository: &'r Repository, hex: &str) -> Result<&'r repository::Entry, Error> {
         let entry = repository.images.get(hex).or_else(|| repository.retained.get(hex));
-        entry.ok_or_else(|| Error::NotFound(format!("sha256:{hex}")))
+        entry.map(|e| &**e).ok_or_else(|| Error::NotFound(format!("sha256:{hex}")))
     }
 
     fn image(&self, repository: &Repository, hex: &str) -> Result<Image, Error> {
@@ -317,7 +370,11 @@ impl Store {
         let path = dir.join("config.json");
         let json = std::fs::read(&path).context("reading", &path)?;
         let config = Arc::new(ImageConfig::parse(&json)?);
-        self.configs.lock().insert(hex.to_owned(), config.clone());
+        let mut configs = self.configs.lock();
+        if configs.len() >= CONFIGS_MAX {
+            configs.clear();
+        }
+        configs.insert(hex.to_owned(), config.clone());
         Ok(config)
     }
 }

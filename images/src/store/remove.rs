@@ -59,23 +59,24 @@ impl Store {
             let mut doomed = untag(&mut repository, name, &hex, force, in_use, &mut removed)?.then_some(hex);
             while let Some(hex) = doomed.take() {
                 take_names(&mut repository, &hex, &mut removed);
-                let Some(entry) = repository.images.remove(&hex) else { break };
+                let Some(entry) = repository.images.get(&hex).cloned() else { break };
                 removed.push(Removed::Deleted(format!("sha256:{hex}")));
                 if self.is_needed(&hex, in_use) {
-                    repository.retained.insert(hex, entry.clone());
+                    repository.retain(&hex);
                 } else {
+                    repository.forget(&hex);
                     removed.extend(unused_chains(&repository, &entry));
                 }
                 // A parent without a name, that nothing but the child needed.
-                doomed = entry.parent.filter(|parent| {
+                doomed = entry.parent.clone().filter(|parent| {
                     prune
                         && repository.images.contains_key(parent)
                         && references(&repository, parent).is_empty()
                         && conflict(&repository, parent, false, in_use).is_none()
                 });
             }
-            repository.write(&self.root)?;
-            (removed, self.take_trash(&repository)?)
+            let trash = self.write_and_take_trash(repository)?;
+            (removed, trash)
         };
         self.delete_trash(trash)?;
         Ok(removed)
@@ -90,19 +91,17 @@ impl Store {
             let _lock = self.lock()?;
             let mut repository = Repository::clone(&*self.repository()?);
             let mut removed = Vec::new();
-            for (hex, entry) in std::mem::take(&mut repository.retained) {
-                if self.is_needed(&hex, in_use) {
-                    repository.retained.insert(hex, entry);
-                } else {
-                    removed.push((hex, entry));
+            for (hex, entry) in repository.retained.clone() {
+                if !self.is_needed(&hex, in_use) {
+                    repository.forget(&hex);
+                    removed.push(entry);
                 }
             }
             if removed.is_empty() {
                 return Ok(Vec::new());
             }
-            repository.write(&self.root)?;
-            let chains = removed.iter().flat_map(|(_, entry)| unused_chains(&repository, entry)).collect();
-            (chains, self.take_trash(&repository)?)
+            let chains = removed.iter().flat_map(|entry| unused_chains(&repository, entry)).collect();
+            (chains, self.write_and_take_trash(repository)?)
         };
         self.delete_trash(trash)?;
         Ok(removed)
@@ -112,6 +111,11 @@ impl Store {
         let hold = image_dir(&self.root, hex).join("hold");
         let held = hold.exists() && !matches!(lock::try_exclusive(&hold), Ok(Some(_)));
         held || ImageId::parse(hex).is_some_and(|id| in_use(&id).is_some())
+    }
+
+    fn write_and_take_trash(&self, repository: Repository) -> Result<Option<(Staging, Vec<PathBuf>)>, Error> {
+        self.cached.lock().write(&self.root, repository)?;
+        self.take_trash(&*self.repository()?)
     }
 
     /// Moves what no image needs out of the way. Under the lock, after the repository was written.
@@ -255,15 +259,14 @@ fn untag(
         )));
     }
     let full = reference.to_string();
-    repository.tags.remove(&full);
-    repository.digests.remove(&full);
+    repository.untag(&full);
     removed.push(Removed::Untagged(reference.familiar()));
     // Digests alone do not keep a repository's last image.
     let own = reference.name();
     let left = references(repository, hex);
     if reference.digest().is_none() && !left.iter().any(|r| r.digest().is_none() && r.name() == own) {
         for digest in left.iter().filter(|r| r.name() == own) {
-            repository.digests.remove(&digest.to_string());
+            repository.untag(&digest.to_string());
             removed.push(Removed::Untagged(digest.familiar()));
         }
     }
@@ -293,8 +296,9 @@ fn named(repository: &Repository, name: &str, hex: &str) -> Option<Reference> {
 fn take_names(repository: &mut Repository, hex: &str, removed: &mut Vec<Removed>) {
     let (tags, digests) = repository.names_of(hex);
     removed.extend(tags.into_iter().chain(digests).map(Removed::Untagged));
-    repository.tags.retain(|_, h| h != hex);
-    repository.digests.retain(|_, h| h != hex);
+    let all = repository.tags.iter().chain(&repository.digests);
+    let full: Vec<String> = all.filter(|(_, h)| *h == hex).map(|(name, _)| name.clone()).collect();
+    full.iter().for_each(|name| repository.untag(name));
 }
 
 /// The layer chains that only `entry` had, the highest first, as the engine reports them.

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::content::{Descriptor, LayerBlob};
-use super::image::{Image, ImageId, image_dir, rfc3339};
+use super::image::{Image, ImageConfig, ImageId, image_dir, rfc3339};
 use super::ingest::{LayerWriter, Work};
-use super::repository::{Entry, Repository, sync_dir};
+use super::repository::{Entry, Repository, Summary, sync_dir};
 use super::{Progress, Store, lock};
 use crate::error::{Context, Error};
 use crate::layer::bodies::{forget_all_unused, forget_if_unused, open_dir};
@@ -162,6 +162,7 @@ impl Store {
                 parent: image.parent.as_ref().map(|p| p.hex().to_owned()),
                 manifest: image.manifest.clone(),
                 documents: image.documents.clone(),
+                summary: Summary::of(&ImageConfig::parse(&image.config)?),
             };
             entries.push((dir, entry));
         }
@@ -215,7 +216,8 @@ impl Store {
     ) -> Result<(), Error> {
         let hex = image.id.hex().to_owned();
         let place = image_dir(&self.root, &hex);
-        let entry = match repository.images.remove(&hex).or_else(|| repository.retained.remove(&hex)) {
+        let known = repository.images.get(&hex).or_else(|| repository.retained.get(&hex));
+        let entry = match known.map(|known| Entry::clone(known)) {
             Some(known) => {
                 let mut documents = known.documents;
                 let fresh = entry.documents.into_iter().filter(|d| !documents.contains(d));
@@ -237,12 +239,12 @@ impl Store {
         let named = !image.tags.is_empty();
         let last_tagged =
             if named { Some(rfc3339(OffsetDateTime::now_utc())) } else { entry.last_tagged.clone() };
-        repository.images.insert(hex.clone(), Entry { last_tagged, ..entry });
+        repository.put_image(&hex, Entry { last_tagged, ..entry });
         for tag in &image.tags {
-            repository.tags.insert(tag.to_string(), hex.clone());
+            repository.tag(tag.to_string(), &hex);
         }
         for digest in &image.digests {
-            repository.digests.insert(digest.to_string(), hex.clone());
+            repository.put_digest(digest.to_string(), &hex);
         }
         Ok(())
     }
