@@ -1,7 +1,7 @@
 //! `/_ping`, `/version`, `/info`, `/system/df`.
 
 use super::body::ok;
-use super::{Call, Route, SERVER_VERSION, blocking, get, head, post};
+use super::{Call, Route, SERVER_VERSION, blocking, get, head};
 use crate::engine::clock;
 use crate::engine::error::{Error, Result};
 use crate::engine::images::host_architecture;
@@ -19,7 +19,6 @@ pub(super) fn routes() -> Vec<Route> {
         get("/version", version),
         get("/info", info),
         get("/system/df", disk_usage),
-        post("/auth", auth),
     ]
 }
 
@@ -128,10 +127,6 @@ async fn info(call: Call) -> Result<Response<Body>> {
         "SecurityOptions": ["name=seccomp,profile=builtin"],
         "DefaultAddressPools": [], "Warnings": null, "CDISpecDirs": [],
     })))
-}
-
-async fn auth(_call: Call) -> Result<Response<Body>> {
-    Err(Error::not_implemented("this daemon has no registry client yet"))
 }
 
 async fn disk_usage(call: Call) -> Result<Response<Body>> {

@@ -192,6 +192,10 @@ fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
         }
         match stream.read(&mut buffer)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // TLS, which is not spoken here.
+            _ if bytes.is_empty() && !buffer[0].is_ascii_uppercase() => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             n => bytes.extend_from_slice(&buffer[..n]),
         }
     }

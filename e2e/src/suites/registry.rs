@@ -27,7 +27,7 @@ fn layer(text: &str) -> Result<Vec<u8>> {
 
 /// A layer that cannot be compressed.
 fn big_layer(seed: u64, bytes: usize) -> Result<Vec<u8>> {
-    let mut state = seed | 1;
+    let mut state = seed;
     let mut data = Vec::with_capacity(bytes);
     while data.len() < bytes {
         state ^= state << 13;
@@ -180,7 +180,7 @@ fn all_tags(cx: &Cx) -> Result<()> {
     let out = cx.docker(&["push", "-a", &to])?.good()?;
     ensure!(out.matches(": digest: sha256:").count() == 3, "{out}");
     let tags = registry.request("GET", "/v2/copy/tags/list", "", b"")?.text();
-    ensure!(tags.contains(r#"["1","2","3"]"#), "{tags}");
+    ensure!(["1", "2", "3"].iter().all(|t| tags.contains(&format!("\"{t}\""))), "{tags}");
     Ok(())
 }
 
@@ -216,8 +216,7 @@ fn own_authority(cx: &Cx) -> Result<()> {
     registry.trust(cx, &stranger()?)?;
     cx.docker(&["push", &name])?.fails(1, "x509: certificate signed by unknown authority")?;
     registry.trust(cx, registry.authority.as_deref().context("no authority")?)?;
-    // Clients are kept for a while with what they trust.
-    cx.until("the authority counts", || Ok(cx.docker(&["push", &name])?.code == 0))?;
+    cx.docker(&["push", &name])?.good()?;
     cx.docker(&["rmi", &name])?.good()?;
     cx.docker(&["pull", &name])?.good()?;
     ensure!(text(cx, &name)? == "tls");
@@ -318,7 +317,7 @@ fn download_cut(cx: &Cx) -> Result<()> {
 fn download_corrupted(cx: &Cx) -> Result<()> {
     let registry = Registry::plain()?;
     let proxy = Proxy::start(&registry.address)?;
-    let content = big_layer(2, 1 << 20)?;
+    let content = big_layer(7, 1 << 20)?;
     image(&registry, "bad", Some("1"), "amd64", &[content.clone(), layer("right")?])?;
     let (blob, size) = blob_of(&content)?;
     let name = format!("{}/bad:1", proxy.address);
@@ -363,7 +362,7 @@ fn upload_cut(cx: &Cx) -> Result<()> {
     let registry = Registry::plain()?;
     let proxy = Proxy::start(&registry.address)?;
     let name = format!("{}/up:1", proxy.address);
-    let archive = crate::tarball::docker_archive(&[big_layer(3, 3 << 20)?, layer("up")?], &name, "{}")?;
+    let archive = crate::tarball::docker_archive(&[big_layer(11, 3 << 20)?, layer("up")?], &name, "{}")?;
     cx.docker_with(&["load"], &archive)?.good()?;
     proxy.fault("PATCH", "/blobs/uploads/", 2, What::CutRequest(1 << 20));
     cx.docker(&["push", &name])?.good()?;
@@ -378,7 +377,7 @@ fn upload_cut(cx: &Cx) -> Result<()> {
 fn two_pulls_at_once(cx: &Cx) -> Result<()> {
     let registry = Registry::plain()?;
     let proxy = Proxy::start(&registry.address)?;
-    let content = big_layer(4, 1 << 20)?;
+    let content = big_layer(13, 1 << 20)?;
     image(&registry, "two", Some("1"), "amd64", &[content.clone(), layer("both")?])?;
     image(&registry, "two", Some("2"), "amd64", &[content.clone(), layer("other")?])?;
     let (blob, _) = blob_of(&content)?;
@@ -401,7 +400,7 @@ fn two_pulls_at_once(cx: &Cx) -> Result<()> {
 fn client_goes_away(cx: &Cx) -> Result<()> {
     let registry = Registry::plain()?;
     let proxy = Proxy::start(&registry.address)?;
-    let content = big_layer(5, 1 << 20)?;
+    let content = big_layer(17, 1 << 20)?;
     image(&registry, "gone", Some("1"), "amd64", &[content.clone(), layer("gone")?])?;
     let (blob, _) = blob_of(&content)?;
     proxy.fault("GET", &blob, 1, What::Delay(Duration::from_secs(5)));
@@ -473,13 +472,15 @@ fn zstd_and_foreign_tools(cx: &Cx) -> Result<()> {
             .args(args);
         crate::output::run(command, b"", cx.deadline)?.good()
     };
-    let (from, to) = (format!("docker://{mine}"), format!("docker://{address}/zstd:1"));
-    skopeo(&["--format", "oci", "--dest-compress-format", "zstd", &from, &to])?;
-    let manifest = registry.request("GET", "/v2/zstd/manifests/1", "", b"")?.text();
+    let directory = cx.directory(&[])?;
+    let layout = format!("oci:{}:x", directory.join("zstd").display());
     let zstd = format!("{address}/zstd:1");
-    if manifest.contains("tar+zstd") {
-        cx.docker(&["rmi", &mine])?.good()?;
-    }
+    skopeo(&["--dest-compress-format", "zstd", &format!("docker://{mine}"), &layout])?;
+    skopeo(&["--preserve-digests", &layout, &format!("docker://{zstd}")])?;
+    let manifest = registry.request("GET", "/v2/zstd/manifests/1", "", b"")?.text();
+    ensure!(manifest.contains("tar+zstd"), "{manifest}");
+    // The same image, so what is known of it goes first.
+    cx.docker(&["rmi", &mine])?.good()?;
     cx.docker(&["pull", &zstd])?.good()?;
     ensure!(text(cx, &zstd)? == "top");
     // The layers have the form in which they came.
@@ -487,9 +488,8 @@ fn zstd_and_foreign_tools(cx: &Cx) -> Result<()> {
     cx.docker(&["tag", &zstd, &again])?.good()?;
     let out = cx.docker(&["push", &again])?.good()?;
     ensure!(out.contains(&format!("digest: {}", digest(manifest.as_bytes()))), "{out}");
-    let directory = cx.directory(&[])?.join("layout");
-    skopeo(&[&format!("docker://{again}"), &format!("oci:{}:x", directory.display())])?;
-    ensure!(directory.join("index.json").exists());
+    skopeo(&[&format!("docker://{again}"), &format!("oci:{}:x", directory.join("again").display())])?;
+    ensure!(directory.join("again/index.json").exists());
     Ok(())
 }
 

@@ -255,14 +255,14 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 fn find_tls(e: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let inner = e.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
-    let tls = match inner {
-        Some(inner) => inner.downcast_ref::<rustls::Error>(),
-        None => e.downcast_ref::<rustls::Error>(),
-    }?;
+    // An I/O error gives its cause's cause as its own, and hides the cause.
+    if let Some(inner) = e.downcast_ref::<io::Error>().and_then(|io| io.get_ref()) {
+        return find_tls(inner);
+    }
+    let tls = e.downcast_ref::<rustls::Error>()?;
     use rustls::CertificateError as Certificate;
     Some(match tls {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
             "tls: failed to verify certificate: x509: certificate signed by unknown authority".into()
         }
         rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {

@@ -174,10 +174,12 @@ impl Work<'_> {
         for (_, diff_id) in &distinct {
             Line::new(self.progress, diff_id, None).state("Preparing");
         }
+        let homes: Vec<String> =
+            image.digests.iter().filter_map(|d| Some(Reference::parse(d).ok()?.name())).collect();
         let slots = Semaphore::new(self.session.config.uploads.max(1));
         let works = distinct.iter().map(|(i, diff_id)| {
             let first = original.as_ref().and_then(|(_, layers)| layers.get(*i));
-            self.layer(name, diff_id, first, sizes.get(*i).copied().unwrap_or(0), &slots)
+            self.layer(name, diff_id, first, &homes, sizes.get(*i).copied().unwrap_or(0), &slots)
         });
         let sent = futures_util::future::try_join_all(works).await?;
         let remote: HashMap<&str, LayerBlob> = distinct.iter().map(|(_, d)| *d).zip(sent).collect();
@@ -241,6 +243,7 @@ impl Work<'_> {
         name: &Reference,
         diff_id: &str,
         original: Option<&Descriptor>,
+        homes: &[String],
         size: u64,
         slots: &Semaphore,
     ) -> Result<LayerBlob, Error> {
@@ -270,6 +273,11 @@ impl Work<'_> {
                 repositories: Vec::new(),
             });
             candidates.insert(0, first);
+            // Where the image came from, its layers are.
+            if let Some(first) = candidates.first_mut() {
+                first.repositories.extend(homes.iter().cloned());
+                first.repositories.dedup();
+            }
         }
         let mut blob = self.send(name, diff_id, candidates, size, &mut line).await?;
         blob.repositories = vec![name.name()];
@@ -287,15 +295,13 @@ impl Work<'_> {
         size: u64,
         line: &mut Line,
     ) -> Result<LayerBlob, Error> {
+        let prefix = format!("{}/", name.domain());
+        let mut begun = None;
         for blob in candidates.iter().take(CANDIDATES_MAX) {
             if upload::exists(self.session, &blob.digest).await? {
                 line.state("Layer already exists");
                 return Ok(blob.clone());
             }
-        }
-        let prefix = format!("{}/", name.domain());
-        let mut begun = None;
-        for blob in candidates.iter().take(CANDIDATES_MAX) {
             let here = blob.repositories.iter().filter_map(|r| r.strip_prefix(&prefix));
             for from in here.filter(|from| *from != name.path()).take(CANDIDATES_MAX) {
                 match upload::mount(self.session, &blob.digest, from).await {

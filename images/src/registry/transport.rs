@@ -8,9 +8,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hickory_resolver::TokioResolver;
 use parking_lot::Mutex;
@@ -28,10 +28,13 @@ use super::error::{Error, ErrorKind};
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(20);
 
+/// What makes clients different: the authority, the state of its certificates, `insecure` and `outside`.
+type Key = (String, Vec<(PathBuf, Option<SystemTime>)>, bool, bool);
+
 /// Makes clients and keeps them, so that connections are used again.
 #[derive(Debug, Default)]
 pub(super) struct Transports {
-    clients: Mutex<HashMap<(String, bool, bool), reqwest::Client>>,
+    clients: Mutex<HashMap<Key, reqwest::Client>>,
     roots: OnceLock<Arc<RootCertStore>>,
 }
 
@@ -46,7 +49,7 @@ impl Transports {
         insecure: bool,
         outside: bool,
     ) -> Result<reqwest::Client, Error> {
-        let key = (authority.to_owned(), insecure, outside);
+        let key = (authority.to_owned(), stamp(config, authority), insecure, outside);
         if let Some(client) = self.clients.lock().get(&key) {
             return Ok(client.clone());
         }
@@ -112,6 +115,16 @@ impl Transports {
             None => Ok(builder.with_no_client_auth()),
         }
     }
+}
+
+/// The files from which a registry's certificates are read, and when they were changed.
+fn stamp(config: &Config, authority: &str) -> Vec<(PathBuf, Option<SystemTime>)> {
+    let entries =
+        config.certificates_of(authority).filter_map(|d| std::fs::read_dir(d).ok()).flatten().flatten();
+    let mut files: Vec<_> =
+        entries.map(|e| (e.path(), e.metadata().and_then(|m| m.modified()).ok())).collect();
+    files.sort();
+    files
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
