@@ -26,6 +26,10 @@ mod pull;
 mod push;
 mod search;
 mod session;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod upload;
 
