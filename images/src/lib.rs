@@ -11,8 +11,8 @@
 //! - [`mod@reference`] parses image names the way the docker client's users know them.
 //!
 //! Nothing here needs privilege: owners, modes, device numbers and extended attributes of a guest are
-//! metadata in the index, and no host path is ever built from a name in an archive. Nothing here talks to a
-//! network or runs a program.
+//! metadata in the index, and no host path is ever built from a name in an archive. Only
+//! [`registry`] talks to a network.
 
 pub mod build;
 mod compress;
