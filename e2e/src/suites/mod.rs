@@ -5,7 +5,9 @@ mod bad_archives;
 mod bad_guests;
 mod brand;
 mod cli;
+mod commit;
 mod daemonless;
+mod image_rules;
 mod images;
 mod lifecycle;
 mod programs;
@@ -22,6 +24,8 @@ pub(crate) fn all() -> Vec<Test> {
         bad_guests::TESTS,
         lifecycle::TESTS,
         images::TESTS,
+        image_rules::TESTS,
+        commit::TESTS,
         bad_archives::TESTS,
         registry::TESTS,
         brand::TESTS,
