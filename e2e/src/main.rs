@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// A directory of static binaries and packages for the guests
     #[arg(long, value_name = "DIR")]
     tools: Option<PathBuf>,
+    /// The interpreter of a virtual environment with `docker` and `testcontainers`; without it these tests are skipped
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Only tests whose name (suite::test) contains this (several: any of them)
     #[arg(long, value_name = "PART")]
     filter: Vec<String>,
@@ -114,7 +117,8 @@ fn run(args: &Args, tests: &[Test]) -> Result<bool> {
                     let next = queue.lock().map(|mut q| q.next().copied());
                     let Ok(Some(test)) = next else { return };
                     let name = format!("{}::{}", test.suite, test.name);
-                    if test.programs && !with_programs {
+                    let lacks_python = test.suite == "python" && args.python.is_none();
+                    if (test.programs && !with_programs) || lacks_python {
                         println!("skip {name}");
                         *lock(&skipped) += 1;
                         continue;

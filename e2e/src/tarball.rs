@@ -70,6 +70,17 @@ impl Tarball {
         self.entry(EntryType::Block, name, "", 0o666, b"", 0)
     }
 
+    /// A record of an extended header, about the entry that follows.
+    pub(crate) fn extended(self, key: &str, value: &[u8]) -> Result<Tarball> {
+        let rest = key.len() + value.len() + 3;
+        let mut length = rest + 1;
+        while length != rest + length.to_string().len() {
+            length = rest + length.to_string().len();
+        }
+        let record = [format!("{length} {key}=").as_bytes(), value, b"\n"].concat();
+        self.entry(EntryType::XHeader, "PaxHeaders.0/x", "", 0o644, &record, record.len() as u64)
+    }
+
     /// A header that promises more bytes than follow.
     pub(crate) fn promise(self, name: &str, size: u64) -> Result<Tarball> {
         self.entry(EntryType::Regular, name, "", 0o644, b"", size)
@@ -182,4 +193,39 @@ pub(crate) fn oci_archive(layer: &[u8], tag: &str, config: &str) -> Result<Vec<u
         .file(&format!("blobs/sha256/{config_digest}"), 0o644, config.as_bytes())?
         .file(&format!("blobs/sha256/{manifest_digest}"), 0o644, manifest.as_bytes())?
         .finish()
+}
+
+/// What an archive says of each path: kind, mode, owner, link, and the digest of its content. A further name of a file is
+/// described as the file itself, so that it does not matter which name comes first.
+pub(crate) fn tree(archive: &[u8]) -> Result<std::collections::BTreeMap<String, String>> {
+    let mut tree = std::collections::BTreeMap::new();
+    let clean = |path: &std::path::Path| {
+        let text = path.to_string_lossy().into_owned();
+        text.trim_start_matches("./").trim_matches('/').to_owned()
+    };
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let name = clean(&entry.path()?);
+        let link = entry.link_name()?.map(|l| l.into_owned());
+        let header = entry.header().clone();
+        let described = match (header.entry_type(), link) {
+            (EntryType::Link, Some(target)) => tree.get(&clean(&target)).cloned().unwrap_or_default(),
+            (kind, link) => {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes)?;
+                let link = link.map(|l| l.to_string_lossy().into_owned()).unwrap_or_default();
+                format!(
+                    "{kind:?} {:o} {}:{} {link} {}",
+                    header.mode()?,
+                    header.uid()?,
+                    header.gid()?,
+                    digest(&bytes)
+                )
+            }
+        };
+        if !name.is_empty() {
+            tree.insert(name, described);
+        }
+    }
+    Ok(tree)
 }

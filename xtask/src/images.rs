@@ -172,6 +172,22 @@ fn quiet(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// The interpreter of a virtual environment with the clients that the tests use.
+pub(crate) fn python() -> Result<PathBuf> {
+    let venv = cache()?.join(format!("python-{RECIPE}"));
+    let python = venv.join("bin/python");
+    if !venv.join("complete").exists() {
+        println!("xtask: installing the Python clients of the tests (once)");
+        let _ = fs::remove_dir_all(&venv);
+        quiet(command("/usr/bin/python3", &["-m", "venv"], &venv))?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "-q", "docker==7.2.0", "testcontainers==4.15.0"]);
+        quiet(install)?;
+        fs::write(venv.join("complete"), "")?;
+    }
+    Ok(python)
+}
+
 /// A directory of static binaries and packages that guests are given.
 pub(crate) fn tools() -> Result<PathBuf> {
     let tools = cache()?.join("tools");

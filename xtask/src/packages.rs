@@ -45,6 +45,11 @@ pub(crate) const ALL: &[Need] = &[
     need("zstd", &["zstd"]),
     need("docker-registry", &["docker-registry"]),
     need("skopeo", &["skopeo"]),
+    need("umoci", &["umoci"]),
+    need("buildah", &["buildah"]),
+    need("/usr/bin/python3", &["python3"]),
+    need("/usr/share/doc/python3-venv", &["python3-venv"]),
+    need("skopeo", &["skopeo"]),
 ];
 
 /// Installs what is missing; without root, says exactly what that is.

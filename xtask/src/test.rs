@@ -78,9 +78,14 @@ pub(crate) fn e2e(args: &[String]) -> Result<bool> {
     packages::ensure(packages::ALL)?;
     let carrack = cargo::carrack()?;
     let programs = images::programs()?;
-    let (base, tools) = (images::base()?, images::tools()?);
-    let all =
-        words(&[("--carrack", &carrack), ("--base", &base), ("--programs", &programs), ("--tools", &tools)]);
+    let (base, tools, python) = (images::base()?, images::tools()?, images::python()?);
+    let all = words(&[
+        ("--carrack", &carrack),
+        ("--base", &base),
+        ("--programs", &programs),
+        ("--tools", &tools),
+        ("--python", &python),
+    ]);
     run("carrack-e2e", &all, args)
 }
 

@@ -220,29 +220,10 @@ impl Images {
         }
     }
 
-    /// For each of these images, the bytes of its layers that another of them has too.
-    pub fn shared_sizes(&self, images: &[Image]) -> Result<HashMap<String, u64>> {
-        let mut users: HashMap<&str, u32> = HashMap::new();
-        for image in images {
-            let distinct: HashSet<&str> = image.layers.iter().map(String::as_str).collect();
-            distinct.into_iter().for_each(|layer| *users.entry(layer).or_default() += 1);
-        }
-        let mut sizes: HashMap<&str, u64> = HashMap::new();
-        let mut shared = HashMap::new();
-        for image in images {
-            if image.layers.iter().any(|l| users[l.as_str()] > 1 && !sizes.contains_key(l.as_str()))
-                && let Some(id) = ImageId::parse(&image.id)
-            {
-                // One that was removed meanwhile shares nothing.
-                let Ok(found) = self.store.get(&id) else { continue };
-                let known = self.store.layer_sizes(&found).map_err(refused)?;
-                sizes.extend(image.layers.iter().map(String::as_str).zip(known));
-            }
-            let of = image.layers.iter().filter(|l| users[l.as_str()] > 1);
-            let sum = of.map(|l| sizes.get(l.as_str()).copied().unwrap_or(0)).sum();
-            shared.insert(image.id.clone(), sum);
-        }
-        Ok(shared)
+    /// For each image, the bytes of its layers that another one has too.
+    pub fn shared_sizes(&self) -> Result<HashMap<String, u64>> {
+        let usage = self.store.usage().map_err(refused)?;
+        Ok(usage.images.into_iter().map(|i| (i.id.to_string(), i.shared)).collect())
     }
 
     /// Makes sure that the index of a container's image is there before a start. `None`: the image is gone.
@@ -335,6 +316,18 @@ impl Images {
         };
         let made = self.store.derive(base.as_ref(), layer, how, &mut |_: Progress| {});
         made.map(|id| id.to_string()).map_err(refused)
+    }
+
+    /// The ids of what [`Images::save`] writes for a name: a repository's name alone stands for all its tags.
+    pub fn named(&self, name: &str, platform: &str) -> Result<Vec<String>> {
+        let found = self.store.named_ids(name).map_err(refused)?;
+        found
+            .iter()
+            .map(|id| {
+                let image = Image::of(&self.store.get(id).map_err(refused)?);
+                check_platform(&image, name, platform).map(|()| image.id)
+            })
+            .collect()
     }
 
     /// Writes the images as `docker save` does.

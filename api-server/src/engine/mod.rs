@@ -20,6 +20,7 @@ pub mod capabilities;
 pub mod clock;
 pub mod commit;
 pub mod create;
+pub mod download;
 mod drive;
 pub mod error;
 pub mod events;
@@ -280,7 +281,17 @@ impl Engine {
     /// Tells the world about an image: with its labels, while it is there. `id`: the actor, a name for what comes from or
     /// goes to a registry.
     pub(crate) fn image_event(&self, action: &str, id: &str, name: &str) {
-        let mut attributes = self.images.get(id).map(|i| i.label_map()).unwrap_or_default();
+        let labels = self.images.get(id).map(|i| i.label_map()).unwrap_or_default();
+        self.labelled_image_event(action, id, name, labels);
+    }
+
+    fn labelled_image_event(
+        &self,
+        action: &str,
+        id: &str,
+        name: &str,
+        mut attributes: BTreeMap<String, String>,
+    ) {
         attributes.insert("name".to_string(), name.to_string());
         self.events.send("image", action, id, attributes);
     }
@@ -317,12 +328,13 @@ impl Engine {
     /// Removes a name or an image, and, with `prune`, parents that only it needed.
     pub fn remove_image(&self, name: &str, force: bool, prune: bool) -> Result<Vec<carrack_images::Removed>> {
         use carrack_images::Removed;
-        let id = self.images.resolve(name)?.id;
+        let image = self.images.resolve(name)?;
+        let (id, labels) = (image.id.clone(), image.label_map());
         let known = self.images.ids()?;
         let removed = self.images.remove(name, force, prune, &|id| self.image_user(id))?;
         for what in &removed {
             match what {
-                Removed::Untagged(_) => self.image_event("untag", &id, &id),
+                Removed::Untagged(_) => self.labelled_image_event("untag", &id, &id, labels.clone()),
                 // Layers are reported too, but are nobody's event.
                 Removed::Deleted(what) if known.contains(what) => self.image_event("delete", what, what),
                 Removed::Deleted(_) => {}

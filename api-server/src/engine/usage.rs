@@ -38,7 +38,7 @@ impl Engine {
     /// The images of `GET /system/df`, and the sum of their layers.
     pub fn image_usage(&self) -> Result<(u64, Vec<Value>)> {
         let images = self.images.list()?;
-        let shared = self.images.shared_sizes(&images)?;
+        let shared = self.images.shared_sizes()?;
         let parents: HashSet<&str> = images.iter().map(|i| i.parent.as_str()).collect();
         let users = self.image_users();
         let rows = images

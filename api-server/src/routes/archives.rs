@@ -3,6 +3,8 @@
 use super::body::{self, channel};
 use super::images::platform_object;
 use super::{Call, Route, blocking, get, post};
+use crate::engine::Engine;
+use crate::engine::download;
 use crate::engine::error::{Error, Result};
 use crate::engine::images::join;
 use axum::body::Body;
@@ -11,6 +13,9 @@ use axum::response::IntoResponse;
 use carrack_images::{ImportOptions, Progress};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+/// Bytes between two reports of a download.
+const REPORT_EVERY: u64 = 512 << 10;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![post("/images/load", load), get("/images/get", save), get("/images/{name}/get", save)]
@@ -27,31 +32,71 @@ pub(super) fn failure(e: &Error) -> Vec<u8> {
 }
 
 pub(super) async fn import(mut call: Call) -> Result<Response<Body>> {
-    let source = call.query.text("fromSrc").to_string();
-    if source != "-" {
-        return Err(Error::not_implemented(
-            "importing from a URL is not supported; fetch it and use `docker import -`",
-        ));
-    }
     let q = &call.query;
+    let source = match q.text("fromSrc") {
+        "" => return Err(Error::invalid("no source to import from")),
+        "-" => None,
+        url if url.contains("://") => Some(url.to_string()),
+        bare => Some(format!("http://{bare}")),
+    };
     let reference = join(q.text("repo"), q.text("tag"));
+    if reference.contains('@') {
+        return Err(Error::invalid("cannot import digest reference"));
+    }
+    let message_of_url = source.as_ref().map(|url| format!("Imported from {url}"));
     let options = ImportOptions {
         changes: q.all("changes"),
-        message: q.get("message").filter(|m| !m.is_empty()).map(str::to_string),
+        message: q.get("message").filter(|m| !m.is_empty()).map(str::to_string).or(message_of_url),
         platform: q.get("platform").filter(|p| !p.is_empty()).map(str::to_string),
         reference: (!reference.is_empty()).then_some(reference),
         created: None,
     };
     let body = call.take_body();
     let engine = call.engine.clone();
-    // The whole body is read before the first byte of the answer: a refusal is then a proper status.
-    let id = blocking(move || {
-        let id = engine.images.import(body::blocking(body), &options)?;
-        engine.image_event("import", &id, &id);
-        Ok(id)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], message(&json!({ "status": id }))).into_response())
+    let Some(url) = source else {
+        // The whole body is read before the first byte of the answer: a refusal is then a proper status.
+        let id = blocking(move || import_from(&engine, body::blocking(body), &options)).await?;
+        return Ok(lines(message(&json!({ "status": id })).into()));
+    };
+    let download = download::open(&url).await?;
+    let total = download.size();
+    let (out, answer) = channel(16);
+    tokio::spawn(async move {
+        let begun = message(&json!({ "status": format!("Downloading from {url}") }));
+        // A client that went away still gets its image.
+        let _ = out.send(begun).await;
+        let progress = {
+            let (out, mut told) = (out.clone(), 0);
+            move |current: u64| {
+                if current - told >= REPORT_EVERY {
+                    told = current;
+                    let detail = json!({ "current": current, "total": total });
+                    // A slow client misses some of it.
+                    let _ =
+                        out.try_send(message(&json!({ "status": "Importing", "progressDetail": detail })));
+                }
+            }
+        };
+        let (pieces, fill) = download.read(progress);
+        let imported = blocking(move || import_from(&engine, pieces, &options));
+        let ((), imported) = tokio::join!(fill, imported);
+        let last = match imported {
+            Ok(id) => message(&json!({ "status": id })),
+            Err(e) => failure(&e),
+        };
+        let _ = out.send(last).await;
+    });
+    Ok(lines(answer))
+}
+
+fn import_from(engine: &Engine, tar: impl std::io::Read, options: &ImportOptions) -> Result<String> {
+    let id = engine.images.import(tar, options)?;
+    engine.image_event("import", &id, &id);
+    Ok(id)
+}
+
+fn lines(body: Body) -> Response<Body> {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A layer that was unpacked, in the form in which clients draw a bar.
@@ -90,7 +135,7 @@ async fn load(mut call: Call) -> Result<Response<Body>> {
             lines.iter().for_each(|line| say(message(&json!({ "stream": line }))));
         }
     });
-    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
+    Ok(lines(answer))
 }
 
 async fn save(call: Call) -> Result<Response<Body>> {
@@ -103,7 +148,8 @@ async fn save(call: Call) -> Result<Response<Body>> {
     // What cannot be found is told before the stream begins; afterwards an error can only cut it off.
     let (checked, looking) = (names.clone(), engine.clone());
     let ids: BTreeSet<String> = blocking(move || {
-        checked.iter().map(|n| Ok(looking.images.on_platform(n, &platform)?.id)).collect::<Result<_>>()
+        let found = checked.iter().map(|n| looking.images.named(n, &platform)).collect::<Result<Vec<_>>>()?;
+        Ok(found.into_iter().flatten().collect())
     })
     .await?;
     let (out, answer) = body::breakable(8);

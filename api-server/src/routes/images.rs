@@ -130,7 +130,7 @@ async fn list(call: Call) -> Result<Response<Body>> {
         let wanted = Wanted::parse(&call)?;
         let images = call.engine.images.list()?;
         let users = call.engine.image_users();
-        let shared = if sizes { Some(call.engine.images.shared_sizes(&images)?) } else { None };
+        let shared = if sizes { Some(call.engine.images.shared_sizes()?) } else { None };
         // What only stands between a base and its child is shown with `all` alone.
         let parents: HashSet<&str> = images.iter().map(|i| i.parent.as_str()).collect();
         let is_hidden = |i: &Image| !all && !i.is_named() && parents.contains(i.id.as_str());

@@ -4,12 +4,12 @@ use anyhow::{Result, ensure};
 
 use super::tests;
 use crate::Test;
-use crate::bed::{BASE, Cx};
+use crate::bed::{BASE, Bed, Cx};
 use crate::tarball::{Tarball, docker_archive};
 
 pub(super) const TESTS: &[Test] = tests!("bad_archives", 90;
     absolute_and_dotdot, symlink_escape, hard_link_escape, devices, ten_gigabyte_hole, duplicate_names, truncated, promised_bytes,
-    not_an_archive, broken_manifests, file_over_directory, odd_names, deep_nesting, link_loops, copied_archives,
+    not_an_archive, broken_manifests, file_over_directory, odd_names, deep_nesting, link_loops, copied_archives, refusals_leave_nothing,
 );
 
 /// Imports an archive; `None` where it is refused. Either is fine, a crash or an escape is not.
@@ -278,4 +278,137 @@ fn copied_archives(cx: &Cx) -> Result<()> {
     nothing_escaped(cx, mark)?;
     cx.docker(&["start", "-a", &name])?.good()?;
     Ok(())
+}
+
+/// Files below a directory, and their bytes together; locks and what says which images there are do not count.
+fn disk(directory: &std::path::Path) -> Result<(usize, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    let mut todo = vec![directory.to_owned()];
+    while let Some(directory) = todo.pop() {
+        for entry in std::fs::read_dir(&directory)? {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if meta.is_dir() {
+                todo.push(entry.path());
+            } else if name != "lock" && !name.ends_with(".json") {
+                (files, bytes) = (files + 1, bytes + meta.len());
+            }
+        }
+    }
+    Ok((files, bytes))
+}
+
+/// Sends an archive as it is.
+fn post(cx: &Cx, path: &str, bytes: &[u8]) -> Result<crate::http::Response> {
+    use std::io::Write;
+    let mut stream = crate::http::connect(cx)?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n",
+        bytes.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    // A refusal may come before all of it is sent.
+    let _ = stream.write_all(bytes);
+    crate::http::read(&mut stream)
+}
+
+fn refusals_leave_nothing(cx: &Cx) -> Result<()> {
+    let bed = Bed::start(&cx.bed.args, "refusals")?;
+    let test =
+        Test { suite: "", name: "refusals", seconds: 60, programs: false, run: refusals_leave_nothing };
+    let cx = &Cx::new(&bed, &test, std::time::Duration::from_secs(60));
+    let good = Tarball::new().file("f", 0o644, &[7; 5000])?.finish()?;
+    let store = bed.path("data").join("images");
+    let packed = |program: &str, bytes: &[u8]| -> Result<Vec<u8>> {
+        let out = crate::output::run(std::process::Command::new(program), bytes, cx.deadline)?;
+        out.good()?;
+        Ok(out.stdout)
+    };
+    // Noise, so that a cut in the middle is one in the data.
+    let mut seed = 1u32;
+    let noise: Vec<u8> = (0..200_000)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        })
+        .collect();
+    let noisy = Tarball::new().file("noise", 0o644, &noise)?.finish()?;
+    let (gz, zst) = (packed("gzip", &noisy)?, packed("zstd", &noisy)?);
+    let mut broken = gz.clone();
+    let middle = broken.len() / 2;
+    broken[middle..middle + 64].fill(0);
+    let bad: Vec<(&str, Vec<u8>)> = vec![
+        ("a gzip stream that is cut off", gz[..gz.len() / 2].to_vec()),
+        ("a zstd stream that is cut off", zst[..zst.len() / 2].to_vec()),
+        ("a gzip stream with a hole", broken),
+        (
+            "a name of 1 MiB",
+            Tarball::new().extended("path", &vec![b'n'; 1 << 20])?.file("x", 0o644, b"")?.finish()?,
+        ),
+        ("a name of many parts", {
+            let deep = "d/".repeat(100_000);
+            Tarball::new().extended("path", deep.as_bytes())?.file("x", 0o644, b"")?.finish()?
+        }),
+        (
+            "an extended header of 32 MiB",
+            Tarball::new().extended("comment", &vec![b'c'; 32 << 20])?.file("x", 0o644, b"")?.finish()?,
+        ),
+        ("a negative size", Tarball::new().extended("size", b"-1")?.file("x", 0o644, b"x")?.finish()?),
+        (
+            "a size of exabytes",
+            Tarball::new().extended("size", b"9223372036854775807")?.file("x", 0o644, b"x")?.finish()?,
+        ),
+        ("a hard link to nowhere", Tarball::new().hard_link("x", "../../../etc/passwd")?.finish()?),
+        (
+            "an attribute of 1 MiB",
+            Tarball::new()
+                .extended("SCHILY.xattr.user.x", &vec![b'x'; 1 << 20])?
+                .file("x", 0o644, b"")?
+                .finish()?,
+        ),
+    ];
+    let before = disk(&store)?;
+    for (what, bytes) in &bad {
+        let response = post(cx, "/images/create?fromSrc=-&repo=bad&tag=1", bytes)?;
+        ensure!(response.status == 400, "{what}: {} {}", response.status, response.text());
+        ensure!(response.text().starts_with("{\"message\":\""), "{what}: {}", response.text());
+        ensure!(disk(&store)? == before, "{what} left something");
+    }
+    // The same as layers of an image that says otherwise, and images whose parts do not fit.
+    let mut archives: Vec<(String, Vec<u8>)> = Vec::new();
+    for (what, bytes) in &bad {
+        archives.push((what.to_string(), docker_archive(std::slice::from_ref(bytes), "bad:1", "{}")?));
+    }
+    let mut more = good.clone();
+    more.extend(b"garbage behind the end");
+    let mut wrong = docker_archive(std::slice::from_ref(&good), "bad:1", "{}")?;
+    if let Some(at) = wrong.windows(8).position(|w| w == [7; 8]) {
+        wrong[at] = 8;
+    }
+    archives.push(("a layer that is another one than the configuration says".into(), wrong));
+    let mut blob = crate::tarball::oci_archive(&good, "bad:1", "{}")?;
+    if let Some(at) = blob.windows(8).position(|w| w == [7; 8]) {
+        blob[at] = 8;
+    }
+    archives.push(("a blob with another digest than its name".into(), blob));
+    for (what, bytes) in &archives {
+        let response = post(cx, "/images/load", bytes)?;
+        ensure!(
+            response.status == 200 && response.text().contains("\"errorDetail\""),
+            "{what}: {}",
+            response.text()
+        );
+        ensure!(disk(&store)? == before, "{what} left something");
+    }
+    // Garbage behind the end of an archive belongs to the layer, and comes back with it.
+    let response = post(cx, "/images/load", &docker_archive(&[more.clone()], "odd:1", "{\"Cmd\":[\"x\"]}")?)?;
+    if response.text().contains("Loaded image: odd:1") {
+        let saved = cx.docker(&["save", "odd:1"])?;
+        ensure!(saved.stdout.windows(more.len()).any(|w| w == more), "the layer has changed");
+        cx.docker(&["rmi", "odd:1"])?.good()?;
+    }
+    ensure!(disk(&store)? == before, "space was not given back");
+    ensure!(cx.docker(&["images", "-aq"])?.good()?.is_empty());
+    bed.finish()
 }

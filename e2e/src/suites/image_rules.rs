@@ -504,11 +504,11 @@ fn disk_usage(cx: &Cx) -> Result<()> {
             .good()?;
     }
     small(cx, "alone:1", "alone", &[])?;
-    cx.docker(&["create", "--name", "c", "-v", "/data", "-v", "named:/named", "one:1", "x"])?.good()?;
+    cx.docker(&["create", "--name", "c0", "-v", "/data", "-v", "named:/named", "one:1", "x"])?.good()?;
     // 7,000 bytes into the container, 500 and a link into the anonymous volume.
     let file = |name: &str, n: usize| Tarball::new().file(name, 0o644, &vec![3; n]);
-    cx.docker_with(&["cp", "-", "c:/"], &file("written", 7_000)?.finish()?)?.good()?;
-    cx.docker_with(&["cp", "-", "c:/data"], &file("f", 500)?.hard_link("g", "f")?.finish()?)?.good()?;
+    cx.docker_with(&["cp", "-", "c0:/"], &file("written", 7_000)?.finish()?)?.good()?;
+    cx.docker_with(&["cp", "-", "c0:/data"], &file("f", 500)?.hard_link("g", "f")?.finish()?)?.good()?;
     let usage = json(cx, "/system/df")?;
     ensure!(usage["LayersSize"] == 14_305, "{usage}");
     let row = |list: &str, key: &str, value: &str| -> Result<Value> {
@@ -522,7 +522,7 @@ fn disk_usage(cx: &Cx) -> Result<()> {
         let i = row("Images", "RepoTags", image)?;
         ensure!(i["Size"] == size && i["SharedSize"] == shared && i["Containers"] == containers, "{i}");
     }
-    let c = row("Containers", "Names", "/c")?;
+    let c = row("Containers", "Names", "/c0")?;
     ensure!(c["SizeRw"] == 7_000 && c["SizeRootFs"] == 17_300, "{c}");
     let anonymous = row("Volumes", "Labels", "anonymous")?;
     ensure!(anonymous["UsageData"] == serde_json::json!({"Size": 500, "RefCount": 1}), "{anonymous}");
@@ -537,7 +537,7 @@ fn disk_usage(cx: &Cx) -> Result<()> {
     let bad = request(cx, "GET", "/system/df?type=x", "")?;
     ensure!(bad.status == 400 && bad.text().contains("unknown object type: x"), "{bad:?}");
     // All of it is given back, and told to the byte.
-    cx.docker(&["rm", "c"])?.good()?;
+    cx.docker(&["rm", "c0"])?.good()?;
     let out = cx.docker(&["volume", "prune", "-f"])?.good()?;
     ensure!(out.contains("Total reclaimed space: 500B"), "{out}");
     let out = cx.docker(&["system", "prune", "-af", "--volumes"])?.good()?;

@@ -7,10 +7,12 @@ mod brand;
 mod cli;
 mod commit;
 mod daemonless;
+mod foreign;
 mod image_rules;
 mod images;
 mod lifecycle;
 mod programs;
+mod python;
 mod registry;
 mod run;
 mod terminals;
@@ -26,6 +28,8 @@ pub(crate) fn all() -> Vec<Test> {
         images::TESTS,
         image_rules::TESTS,
         commit::TESTS,
+        foreign::TESTS,
+        python::TESTS,
         bad_archives::TESTS,
         registry::TESTS,
         brand::TESTS,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::content::Digesting;
 use super::staging::LayerInfo;
-use super::{Image, Store};
+use super::{Image, ImageId, Store};
 use crate::error::{Context, Error};
 use crate::layer::split;
 use crate::reference::Reference;
@@ -62,6 +62,14 @@ impl Store {
             return Err(Error::Corrupt(format!("layer {layer_hex} does not have its digest any more")));
         }
         Ok(count)
+    }
+
+    /// The images that [`Store::save`] writes for a name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::InvalidReference`].
+    pub fn named_ids(&self, name: &str) -> Result<Vec<ImageId>, Error> {
+        Ok(self.named(name)?.into_iter().map(|s| s.image.id).collect())
     }
 
     fn named(&self, name: &str) -> Result<Vec<Saved>, Error> {
