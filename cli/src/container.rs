@@ -1,9 +1,10 @@
 //! A container without a daemon: its directories, its spec, its supervisor.
 
-use crate::args::{self, Cli, Network};
+use crate::args::{self, Cli, Network, PullPolicy};
 use crate::dirs;
 use crate::failure::Failure;
 use crate::options;
+use crate::out;
 use carrack_emu::control::{LogSpec, NetworkMode, Reply, RootfsSpec, Spec};
 use carrack_emu::supervise::{self, Mode, Options};
 use carrack_images::{Hold, Store};
@@ -45,7 +46,14 @@ impl Container {
     pub(crate) fn create(cli: &Cli, args: &args::Container, kernel: &str) -> Result<Container, Failure> {
         let data = dirs::data_root(cli)?;
         let store = Store::open(&data.join("images"))?;
-        let image = store.resolve(&args.image)?;
+        let image = match (args.pull, store.resolve(&args.image)) {
+            (PullPolicy::Always, _) => fetch(&data, args).and_then(|()| Ok(store.resolve(&args.image)?))?,
+            (PullPolicy::Missing, Err(carrack_images::Error::NotFound(_))) => {
+                out::say(&format!("carrack: {} is not here; fetching it", args.image));
+                fetch(&data, args).and_then(|()| Ok(store.resolve(&args.image)?))?
+            }
+            (_, found) => found?,
+        };
         let hold = store.hold(&image.id)?;
         let index = store.ensure_index(&image)?;
         let id = random_id()?;
@@ -231,6 +239,23 @@ fn spec(
         container_dir: PathBuf::new(),
         run_dir: PathBuf::new(),
     })
+}
+
+/// Fetches the image, in a process of its own: this one must stay without threads until the supervisor is forked.
+fn fetch(data: &Path, args: &args::Container) -> Result<(), Failure> {
+    let exe = std::env::current_exe().map_err(|e| Failure::doing("this program's path", e))?;
+    let aside = rustix::io::dup(rustix::stdio::stderr()).map_err(|e| Failure::doing("standard error", e))?;
+    let mut command = std::process::Command::new(exe);
+    command.arg("pull").arg("--data-root").arg(data);
+    if args.quiet {
+        command.arg("--quiet");
+    }
+    command.arg("--").arg(&args.image).stdin(std::process::Stdio::null()).stdout(aside);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(Failure::new(format!("{} cannot be fetched", args.image))),
+        Err(e) => Err(Failure::doing("carrack pull", e)),
+    }
 }
 
 fn make_dir(dir: &Path) -> Result<(), Failure> {

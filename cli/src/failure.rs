@@ -52,6 +52,11 @@ impl Failure {
         self.message.starts_with("No such container")
     }
 
+    /// Whether there is no image of that name.
+    pub(crate) fn is_about_image(&self) -> bool {
+        self.is_not_found() && self.message.starts_with("No such image")
+    }
+
     /// The exit code; `own`: the one of failures that are the verb's own.
     pub(crate) fn code(&self, own: u8) -> u8 {
         self.code.unwrap_or(own)

@@ -104,10 +104,13 @@ fn start_logging(cli: &Cli) {
             _ => LevelFilter::WARN,
         },
     };
+    // A verb that asks the API in its own process reports the refusal itself.
+    let is_daemon = matches!(cli.command, Command::Serve(_)) || level >= LevelFilter::DEBUG;
+    let filter = if is_daemon { level.to_string() } else { format!("{level},carrack_api_server::error=off") };
     tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
-        .with_ansi(rustix::termios::isatty(rustix::stdio::stderr()))
+        .with_ansi(terminal::is_stderr())
         .with_target(level >= LevelFilter::DEBUG)
         .init();
 }

@@ -46,6 +46,8 @@ struct ErrorDetail {
 pub(crate) enum Show {
     /// As they come.
     Everything,
+    /// The same on standard error: standard output has another purpose.
+    Aside,
     /// Not at all; what is left of them is returned.
     Nothing,
 }
@@ -79,7 +81,7 @@ pub(crate) fn follow(stream: impl Read, show: Show) -> Result<Told, Failure> {
         }
         told.aux.extend(message.aux.clone());
         if let Some(text) = &message.stream {
-            if show == Show::Everything {
+            if show != Show::Nothing {
                 lines.text(text)?;
             } else if told.text.len() + text.len() <= MAX_TEXT {
                 told.text.push_str(text);
@@ -117,15 +119,26 @@ struct Lines {
 
 impl Lines {
     fn new(show: Show) -> Lines {
-        let live = show == Show::Everything && crate::terminal::is_stdout();
-        let screen = live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout_with_hz(12)));
+        let screen = match show {
+            Show::Everything if crate::terminal::is_stdout() => Some(ProgressDrawTarget::stdout_with_hz(12)),
+            Show::Aside if crate::terminal::is_stderr() => Some(ProgressDrawTarget::stderr_with_hz(12)),
+            _ => None,
+        };
+        let screen = screen.map(MultiProgress::with_draw_target);
         Lines { show, screen, bars: HashMap::new(), last: HashMap::new() }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Failure> {
+    fn text(&self, text: &str) -> Result<(), Failure> {
+        let write = || match self.show {
+            Show::Aside => {
+                out::say(text.trim_end_matches('\n'));
+                Ok(())
+            }
+            _ => out::print(text.as_bytes()).map(drop),
+        };
         match &self.screen {
-            Some(screen) => screen.suspend(|| out::print(text.as_bytes())).map(drop),
-            None => out::print(text.as_bytes()).map(drop),
+            Some(screen) => screen.suspend(write),
+            None => write(),
         }
     }
 
@@ -142,10 +155,10 @@ impl Lines {
             }
             self.last.insert(id.clone(), status.clone());
             let line = if id.is_empty() { format!("{status}\n") } else { format!("{id}: {status}\n") };
-            return out::print(line.as_bytes()).map(drop);
+            return self.text(&line);
         };
         if id.is_empty() {
-            return screen.suspend(|| out::print(format!("{status}\n").as_bytes())).map(drop);
+            return self.text(&format!("{status}\n"));
         }
         let bar = self.bars.entry(id.clone()).or_insert_with(|| {
             let bar = screen.add(ProgressBar::new(0));

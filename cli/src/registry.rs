@@ -71,19 +71,27 @@ fn with_hint(e: Failure, domain: &str) -> Failure {
 /// `carrack pull`.
 pub(crate) fn pull(cli: &Cli, args: &args::Pull) -> Result<u8, Failure> {
     let reference = Reference::parse(&args.image)?.with_default_tag();
-    let (name, tag) = split(&reference.to_string())?;
-    let query = Query::default()
-        .text("fromImage", &name)
-        .option("tag", tag.as_deref())
-        .option("platform", args.platform.as_deref());
-    let headers = authorization(reference.domain())?;
     let client = Client::local(cli, Some(&args.registries))?;
-    let url = format!("/images/create{query}");
-    client
-        .stream_with(hyper::Method::POST, &url, &headers, Body::None)
-        .and_then(|answer| messages::follow(answer, show(args.quiet)))
-        .map_err(|e| with_hint(e, reference.domain()))?;
+    bring(&client, &reference, args.platform.as_deref(), show(args.quiet))?;
     out::print(format!("{}\n", reference.familiar()).as_bytes())
+}
+
+/// Fetches an image for a container that is about to be made, telling of it on standard error.
+pub(crate) fn fetch(client: &Client, image: &str, quiet: bool) -> Result<(), Failure> {
+    let reference = Reference::parse(image)?.with_default_tag();
+    bring(client, &reference, None, if quiet { Show::Nothing } else { Show::Aside })
+}
+
+fn bring(client: &Client, reference: &Reference, platform: Option<&str>, show: Show) -> Result<(), Failure> {
+    let (name, tag) = split(&reference.to_string())?;
+    let query =
+        Query::default().text("fromImage", &name).option("tag", tag.as_deref()).option("platform", platform);
+    let headers = authorization(reference.domain())?;
+    client
+        .stream_with(hyper::Method::POST, &format!("/images/create{query}"), &headers, Body::None)
+        .and_then(|answer| messages::follow(answer, show))
+        .map(drop)
+        .map_err(|e| with_hint(e, reference.domain()))
 }
 
 /// `carrack push`.

@@ -2,10 +2,10 @@
 
 use crate::api::{Client, Connection, Query};
 use crate::args;
-use crate::args::Network;
+use crate::args::{Network, PullPolicy};
 use crate::failure::{Failure, OURS};
 use crate::signals::{Event, Passed};
-use crate::{attach, options, out, signals, terminal};
+use crate::{attach, options, out, registry, signals, terminal};
 use serde_json::{Map, Value, json};
 
 /// What a session is with.
@@ -91,8 +91,19 @@ pub(crate) fn run(args: &args::Run) -> Result<u8, Failure> {
     }
     let body = creation(args)?;
     let client = Client::connect(&args.daemon)?;
-    let query = Query::default().option("name", args.name.as_deref());
-    let created = client.post(&format!("/containers/create{query}"), body)?;
+    let path = format!("/containers/create{}", Query::default().option("name", args.name.as_deref()));
+    let c = &args.container;
+    if c.pull == PullPolicy::Always {
+        registry::fetch(&client, &c.image, c.quiet)?;
+    }
+    let created = match client.post(&path, body.clone()) {
+        Err(e) if c.pull == PullPolicy::Missing && e.is_about_image() => {
+            out::say(&format!("carrack: {} is not here; fetching it", c.image));
+            registry::fetch(&client, &c.image, c.quiet)?;
+            client.post(&path, body)?
+        }
+        created => created?,
+    };
     for warning in created["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         out::say(&format!("carrack: warning: {warning}"));
     }

@@ -20,6 +20,11 @@ pub(crate) fn is_stdout() -> bool {
     isatty(rustix::stdio::stdout())
 }
 
+/// Whether standard error is a terminal.
+pub(crate) fn is_stderr() -> bool {
+    isatty(rustix::stdio::stderr())
+}
+
 /// Refuses a terminal for a command whose input comes from elsewhere: it would end with the terminal's first end of line.
 pub(crate) fn check(tty: bool, interactive: bool) -> Result<(), Failure> {
     if tty && interactive && !is_stdin() {

@@ -148,7 +148,7 @@ fn exit_codes() {
     assert!(code == 126 && text.contains("permission denied"), "{code} {text}");
     let (code, text) = bed.run(&["tiny:1", "/bin/junk"]);
     assert!(code == 126 && text.contains("exec format error"), "{code} {text}");
-    let (code, text) = bed.run(&["nosuch:1", "x"]);
+    let (code, text) = bed.run(&["--pull", "never", "nosuch:1", "x"]);
     assert!(code == 125 && text.contains("nosuch:1"), "{code} {text}");
     let (code, text) = bed.run(&["tiny:1"]);
     assert!(code == 125 && text.contains("no command specified"), "{code} {text}");

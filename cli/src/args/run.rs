@@ -74,12 +74,26 @@ pub(crate) struct Container {
     #[arg(long)]
     pub(crate) init: bool,
 
+    /// Whether to fetch the image from its registry: missing, always, never
+    #[arg(long, value_name = "WHEN", default_value = "missing")]
+    pub(crate) pull: PullPolicy,
+    /// Show no progress of a fetch
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
     /// Image: a name, an id, or the beginning of an id
     #[arg(add = complete::images())]
     pub(crate) image: String,
     /// Command and its arguments [default: the image's]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullPolicy {
+    Missing,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

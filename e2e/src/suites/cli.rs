@@ -1,12 +1,8 @@
-//! `carrack` for people without the docker client: every verb, its JSON, its exit codes, and what it says of bad input.
+//! `carrack` for people without the docker client: what every verb does, its JSON and its exit codes.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -14,46 +10,48 @@ use serde_json::Value;
 use super::tests;
 use crate::Test;
 use crate::bed::{BASE, Cx};
+use crate::elf;
 use crate::output::{self, Output};
+use crate::registry::{Options, Registry};
+use crate::tarball::Tarball;
 use crate::terminal::Terminal;
 
 pub(super) const TESTS: &[Test] = tests!("cli", 90;
     images_have_verbs, images_go_out_and_in, containers_have_verbs, exec_and_its_codes, run_with_the_daemon,
-    files_are_copied, terminals_are_carried, disk_use_and_facts, without_a_daemon, unknown_names, wrong_usage,
-    closed_output, no_home, data_root_read_only, arguments_that_are_no_text, pages_and_completion,
-    containers_are_left_alone, settings_without_effect,
+    files_are_copied, terminals_are_carried, disk_use_and_facts, registries_are_asked, passwords_are_kept,
+    dockerfiles_are_built,
 );
 
 /// The binary under test, with the store and the daemon of the bed.
-fn command(cx: &Cx) -> Command {
+pub(super) fn command(cx: &Cx) -> Command {
     let mut command = cx.bed.carrack();
     command.env("CARRACK_DATA_ROOT", cx.bed.path("data"));
     command.env("DOCKER_HOST", format!("unix://{}", cx.bed.socket().display()));
     command
 }
 
-fn run(cx: &Cx, mut command: Command, args: &[&str], input: &[u8]) -> Result<Output> {
+pub(super) fn run(cx: &Cx, mut command: Command, args: &[&str], input: &[u8]) -> Result<Output> {
     command.args(args);
     output::run(command, input, cx.deadline)
 }
 
-fn carrack(cx: &Cx, args: &[&str]) -> Result<Output> {
+pub(super) fn carrack(cx: &Cx, args: &[&str]) -> Result<Output> {
     run(cx, command(cx), args, b"")
 }
 
 /// The objects that were printed, one a line.
-fn lines(output: &Output) -> Result<Vec<Value>> {
+pub(super) fn lines(output: &Output) -> Result<Vec<Value>> {
     let text = output.good()?;
     text.lines().map(|l| serde_json::from_str(l).with_context(|| format!("no JSON: {l}"))).collect()
 }
 
 /// The one value that was printed.
-fn json(output: &Output) -> Result<Value> {
+pub(super) fn json(output: &Output) -> Result<Value> {
     serde_json::from_str(&output.good()?).with_context(|| format!("no JSON: {output}"))
 }
 
 /// The one among the objects whose `key` is or contains `value`.
-fn find<'v>(rows: &'v [Value], key: &str, value: &str) -> Result<&'v Value> {
+pub(super) fn find<'v>(rows: &'v [Value], key: &str, value: &str) -> Result<&'v Value> {
     let fits = |row: &&Value| match &row[key] {
         Value::Array(list) => list.iter().any(|v| v == value),
         other => other == value,
@@ -71,7 +69,7 @@ fn has_keys(value: &Value, keys: &[&str]) -> Result<()> {
 }
 
 /// A data root of the test's own, with the base image if that is wanted.
-fn own_root(cx: &Cx, with_base: bool) -> Result<(PathBuf, impl Fn() -> Command)> {
+pub(super) fn own_root(cx: &Cx, with_base: bool) -> Result<(PathBuf, impl Fn() -> Command)> {
     let root = cx.directory(&[])?;
     let (data, run_dir) = (root.join("data"), root.join("r"));
     fs::create_dir_all(&run_dir)?;
@@ -243,7 +241,8 @@ fn run_with_the_daemon(cx: &Cx) -> Result<()> {
     let out = carrack(cx, &[&["run", "--rm", "--name", &name], &more[..]].concat())?;
     ensure!(out.text() == "in1\n" && out.code != 0 && out.errors().contains("Read-only"), "{out}");
     cx.until("it is removed", gone)?;
-    carrack(cx, &["run", "-d", "--name", &name, "nosuch:1"])?.fails(125, "No such image: nosuch:1")?;
+    carrack(cx, &["run", "-d", "--pull", "never", "--name", &name, "nosuch:1"])?
+        .fails(125, "No such image: nosuch:1")?;
     let restart = ["--restart", "on-failure:2", BASE, "sh", "-c", "echo again; exit 1"];
     carrack(cx, &[&["run", "-d", "--name", &name], &restart[..]].concat())?.good()?;
     cx.until("it is started three times", || Ok(carrack(cx, &["logs", &name])?.text().lines().count() == 3))?;
@@ -363,320 +362,105 @@ fn disk_use_and_facts(cx: &Cx) -> Result<()> {
     Ok(())
 }
 
-fn without_a_daemon(cx: &Cx) -> Result<()> {
-    let (_, own) = own_root(cx, false)?;
-    let tell = "carrack serve";
-    for args in [
-        &["ps"][..],
-        &["logs", "x"],
-        &["start", "x"],
-        &["stop", "x"],
-        &["kill", "x"],
-        &["rm", "x"],
-        &["cp", "x:/a", "b"],
-        &["inspect", "--type", "container", "x"],
-        &["inspect", "x"],
-    ] {
-        run(cx, own(), args, b"")?.fails(1, tell)?;
-    }
-    for args in [
-        &["exec", "x", "true"][..],
-        &["attach", "x"],
-        &["run", "-d", "x", "true"],
-        &["run", "--name", "n", "x"],
-    ] {
-        run(cx, own(), args, b"")?.fails(125, tell)?;
-    }
-    for host in ["tcp://127.0.0.1:1", "ssh://x", "nonsense", "unix://relative"] {
-        let out = run(cx, own(), &["ps", "-H", host], b"")?;
-        ensure!(out.code == 1 && out.errors().lines().count() < 4, "{out}");
-    }
-    // Somebody who is no daemon.
-    let socket = cx.directory(&[])?.join("dead.sock");
-    drop(std::os::unix::net::UnixListener::bind(&socket)?);
-    run(cx, own(), &["ps", "-H", &format!("unix://{}", socket.display())], b"")?.fails(1, tell)?;
-    // What needs none.
-    ensure!(run(cx, own(), &["images", "--json"], b"")?.good()?.is_empty());
-    ensure!(run(cx, own(), &["system", "df"], b"")?.good()?.contains("Images"));
-    ensure!(run(cx, own(), &["system", "info"], b"")?.good()?.contains("does not run"));
-    ensure!(run(cx, own(), &["version"], b"")?.good()?.contains("does not run"));
-    run(cx, own(), &["prune", "-f"], b"")?.good()?;
-    run(cx, own(), &["store", "gc"], b"")?.good()?;
+/// An image whose only program exits with 42.
+fn tiny(cx: &Cx, name: &str) -> Result<()> {
+    let program = elf::image(2, &[elf::TEXT], "");
+    let tar = Tarball::new().file("exit", 0o755, &program)?.finish()?;
+    run(cx, command(cx), &["import", "-q", "-c", "CMD [\"/exit\"]", "-", name], &tar)?.good()?;
     Ok(())
 }
 
-fn unknown_names(cx: &Cx) -> Result<()> {
-    for args in
-        [&["rmi", "nosuch:1"][..], &["history", "nosuch:1"], &["tag", "nosuch:1", "x"], &["save", "nosuch:1"]]
-    {
-        let out = carrack(cx, args)?;
-        ensure!(out.code == 1 && out.errors().to_lowercase().contains("no such image: nosuch:1"), "{out}");
-        ensure!(out.errors().contains("`carrack images`"), "nothing is said of what to do: {out}");
-    }
-    for args in [&["logs", "nosuch"][..], &["stop", "nosuch"], &["rm", "nosuch"], &["start", "nosuch"]] {
-        let out = carrack(cx, args)?;
-        out.fails(1, "No such container: nosuch")?;
-        out.fails(1, "`carrack ps -a`")?;
-    }
-    // Each name is tried, and one failure is a failure.
-    let (a, b) = (cx.own("a:1"), cx.own("b:1"));
-    carrack(cx, &["tag", BASE, &a])?.good()?;
-    carrack(cx, &["tag", BASE, &b])?.good()?;
-    let out = carrack(cx, &["rmi", &a, "nosuch:1", &b])?;
-    ensure!(out.code == 1 && out.text().lines().count() == 2, "{out}");
-    for bad in ["UPPER:1", "a//b", "x:tag with blanks", "-"] {
-        ensure!(carrack(cx, &["tag", "--", BASE, bad])?.code == 1, "{bad}");
-    }
-    Ok(())
-}
-
-fn wrong_usage(cx: &Cx) -> Result<()> {
-    for args in [
-        &["nosuchverb"][..],
-        &[],
-        &["images", "--nosuch"],
-        &["ps", "--filter", "x"],
-        &["logs"],
-        &["logs", "--since", "yesterday", "x"],
-        &["run"],
-        &["run", "--memory", "lots", "x"],
-        &["run", "--restart", "sometimes", "x"],
-        &["exec", "x"],
-        &["rm"],
-        &["rmi"],
-        &["save"],
-        &["tag", "one"],
-        &["cp", "one"],
-        &["system"],
-        &["store", "nosuch"],
-        &["completion", "csh"],
-        &["images", "-q", "--json"],
-    ] {
-        let out = carrack(cx, args)?;
-        ensure!(out.code == 2 && !out.errors().is_empty(), "{out}");
-    }
-    Ok(())
-}
-
-fn closed_output(cx: &Cx) -> Result<()> {
-    for args in [
-        &["images"][..],
-        &["images", "--json"],
-        &["--help"],
-        &["run", "--help"],
-        &["man"],
-        &["completion", "bash"],
-        &["ps", "-a"],
-        &["inspect", BASE],
-        &["doctor", "--syscalls"],
-        &["version"],
-        &["system", "df"],
-    ] {
-        // A reader that has gone away.
-        let (reader, writer) = std::io::pipe()?;
-        drop(reader);
-        let mut command = command(cx);
-        let child = command.args(args).stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn()?;
-        let out = child.wait_with_output()?;
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        ensure!(
-            !said.contains("panicked") && out.status.code() == Some(0),
-            "{args:?}: {} {said}",
-            out.status
-        );
-    }
-    // No standard output at all; what a file of the store gets for it must not be written to.
-    let mut shell = Command::new("sh");
-    let line = command(cx);
-    shell.args(["-c", "exec \"$@\" >&- 2>&- <&-", "sh"]).arg(line.get_program()).args(line.get_args());
-    for (key, value) in line.get_envs().filter_map(|(k, v)| Some((k, v?))) {
-        shell.env(key, value);
-    }
-    let out = output::run(shell, b"", cx.deadline).map(|o| o.code);
-    ensure!(matches!(out, Ok(0..=2)), "{out:?}");
-    Ok(())
-}
-
-fn no_home(cx: &Cx) -> Result<()> {
-    let without = || {
-        let mut command = cx.bed.carrack();
-        command.env_remove("HOME").env_remove("XDG_DATA_HOME");
-        command
-    };
-    run(cx, without(), &["images"], b"")?.fails(1, "--data-root")?;
-    run(cx, without(), &["run", BASE, "true"], b"")?.fails(125, "HOME is not set")?;
-    run(cx, without(), &["serve"], b"")?.fails(1, "HOME is not set")?;
-    let data = cx.bed.path("data").to_string_lossy().into_owned();
-    ensure!(run(cx, without(), &["images", "--data-root", &data], b"")?.good()?.contains("debian"));
-    run(cx, without(), &["--help"], b"")?.good()?;
-    Ok(())
-}
-
-fn data_root_read_only(cx: &Cx) -> Result<()> {
-    let (data, own) = own_root(cx, false)?;
-    fs::create_dir(&data)?;
-    cx.bed.give(&data)?;
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o500))?;
-    for args in [&["images"][..], &["import", "-", "x:1"], &["system", "df"], &["store", "gc"], &["serve"]] {
-        let out = run(cx, own(), args, b"")?;
-        let said = out.errors();
-        ensure!(out.code == 1 && said.contains("ermission denied") && said.contains("data"), "{out}");
-    }
-    run(cx, own(), &["run", "x:1", "true"], b"")?.fails(125, "ermission denied")?;
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
-    ensure!(fs::read_dir(&data)?.next().is_none(), "something was made");
-    Ok(())
-}
-
-fn arguments_that_are_no_text(cx: &Cx) -> Result<()> {
-    let strange = OsStr::from_bytes(b"\xff\xfe\x80");
-    for verb in ["rmi", "logs", "inspect", "history", "run", "exec", "stop", "save", "nosuch", "tag"] {
-        let mut command = command(cx);
-        command.arg(verb).arg(strange).arg(strange);
-        let out = output::run(command, b"", cx.deadline)?;
-        ensure!(out.code == 2 && !out.errors().contains("panicked"), "{verb}: {out}");
-    }
-    // A path may be any bytes.
-    let dir = cx.directory(&[])?;
-    let file = dir.join(strange);
-    fs::copy(&cx.bed.args.base, &file)?;
-    cx.bed.give(&file)?;
-    let name = cx.own("strange:1");
-    let mut import = command(cx);
-    import.args(["import", "-q"]).arg(&file).arg(&name);
-    output::run(import, b"", cx.deadline)?.good()?;
+fn registries_are_asked(cx: &Cx) -> Result<()> {
+    let registry = Registry::plain()?;
+    let name = format!("{}/team/tiny:1", registry.address);
+    tiny(cx, &name)?;
+    let pushed = carrack(cx, &["push", &name])?.good()?;
+    ensure!(pushed.contains("1: digest: sha256:"), "{pushed}");
     carrack(cx, &["rmi", &name])?.good()?;
-    let mut copy = command(cx);
-    copy.arg("cp").arg(&file).arg("nosuch:/x");
-    output::run(copy, b"", cx.deadline)?.fails(1, "No such container")?;
-    fs::remove_file(&file)?;
-    Ok(())
+    let pulled = carrack(cx, &["pull", &name])?.good()?;
+    ensure!(pulled.contains("Pull complete") && pulled.ends_with(&name), "{pulled}");
+    ensure!(!pulled.contains('\r') && !pulled.contains('\x1b'), "this is no terminal: {pulled:?}");
+    carrack(cx, &["pull", "-q", &name])?.prints(&name)?;
+    carrack(cx, &["rmi", &name])?.good()?;
+    // What is missing is fetched, and nothing of that is on standard output.
+    let out = carrack(cx, &["run", &name])?;
+    ensure!(out.code == 42 && out.text().is_empty() && out.errors().contains("fetching it"), "{out}");
+    carrack(cx, &["rmi", &name])?.good()?;
+    let out = carrack(cx, &["run", "--rm", "--name", &cx.own("c"), &name])?;
+    ensure!(out.code == 42 && out.text().is_empty() && out.errors().contains("Pull complete"), "{out}");
+    let missing = format!("{}/team/nosuch:1", registry.address);
+    carrack(cx, &["pull", &missing])?.fails(1, "not found")?;
+    carrack(cx, &["run", &missing])?.fails(125, "cannot be fetched")?;
+    carrack(cx, &["push", &missing])?.fails(1, "does not exist")?;
+    carrack(cx, &["pull", "--platform", "nonsense/", &name])?.fails(1, "platform")?;
+    cx.until("the container is gone", || Ok(carrack(cx, &["rmi", &name])?.code == 0))
 }
 
-fn pages_and_completion(cx: &Cx) -> Result<()> {
-    let dir = cx.directory(&[])?.join("man");
-    carrack(cx, &["man", &dir.to_string_lossy()])?.good()?;
-    let help = carrack(cx, &["--help"])?.good()?;
-    let verbs = help.split("Commands:\n").nth(1).and_then(|t| t.split("\n\n").next()).context("no verbs")?;
-    for verb in verbs.lines().filter_map(|l| l.split_whitespace().next()).filter(|v| *v != "help") {
-        let page =
-            fs::read_to_string(dir.join(format!("carrack-{verb}.1"))).with_context(|| verb.to_owned())?;
-        ensure!(page.contains(".SH EXAMPLES") && page.contains(".SH \"EXIT STATUS\""), "{verb}");
-        ensure!(carrack(cx, &["help", verb])?.good()?.contains("Examples:"), "{verb}");
-    }
-    ensure!(carrack(cx, &["man"])?.good()?.contains(".TH carrack 1"));
-    for shell in ["bash", "zsh", "fish"] {
-        ensure!(carrack(cx, &["completion", shell])?.good()?.contains("CARRACK_COMPLETE"), "{shell}");
-    }
-    let script = carrack(cx, &["completion", "bash"])?.stdout;
-    let mut bash = Command::new("bash");
-    bash.arg("-n");
-    output::run(bash, &script, cx.deadline)?.good()?;
-    // What the scripts ask.
-    let ask = |words: &[&str]| {
+fn passwords_are_kept(cx: &Cx) -> Result<()> {
+    let registry = Registry::start(&Options { user: Some(("ann", "s3:cret")), ..Options::default() })?;
+    let address = registry.address.as_str();
+    let config = cx.directory(&[])?.join("docker");
+    let ask = |args: &[&str], input: &str| {
         let mut command = command(cx);
-        let index = (words.len() - 1).to_string();
-        command.env("CARRACK_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
-        run(cx, command, &[&["--"], words].concat(), b"")?.good()
+        command.env("DOCKER_CONFIG", &config);
+        run(cx, command, args, input.as_bytes())
     };
-    ensure!(ask(&["carrack", "rmi", "debian:1"])?.lines().any(|l| l == BASE));
-    ensure!(ask(&["carrack", "ima"])?.lines().any(|l| l == "images"));
-    let name = cx.own("c");
-    carrack(cx, &["run", "-d", "--name", &name, BASE, "sleep", "1000"])?.good()?;
-    ensure!(ask(&["carrack", "stop", &name[..4]])?.lines().any(|l| l == name));
+    let name = format!("{address}/secret:1");
+    tiny(cx, &name)?;
+    let refused = ask(&["push", &name], "")?;
+    refused.fails(1, "no basic auth credentials")?;
+    refused.fails(1, &format!("`carrack login {address}`"))?;
+    ask(&["login", "-u", "ann", "--password-stdin", address], "wrong\n")?.fails(1, "401 Unauthorized")?;
+    ask(&["login", address], "")?.fails(1, "no terminal")?;
+    ask(&["login", "--password-stdin", address], "x")?.fails(1, "--username")?;
+    ensure!(!config.join("config.json").exists(), "a wrong password was kept");
+    ask(&["login", "-u", "ann", "--password-stdin", address], "s3:cret\n")?.prints("Login Succeeded")?;
+    ask(&["push", "-q", &name], "")?.prints(&name)?;
+    carrack(cx, &["rmi", &name])?.good()?;
+    ask(&["pull", "-q", &name], "")?.prints(&name)?;
+    ask(&["logout", address], "")?.good()?;
+    ask(&["pull", &name], "")?.fails(1, "no basic auth credentials")?;
+    ensure!(ask(&["logout", address], "")?.good()?.starts_with("No password"));
+    fs::write(config.join("config.json"), b"{broken")?;
+    ask(&["pull", &name], "")?.fails(1, "config.json")?;
+    carrack(cx, &["rmi", &name])?.good()?;
     Ok(())
 }
 
-/// A daemon of the test's own, ended with SIGTERM when this is dropped.
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(mut command: Command, args: &[&str], log: &Path) -> Result<Daemon> {
-        command.arg("serve").args(args).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(fs::File::create(log)?);
-        Ok(Daemon(command.spawn()?))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        if output::wait(&mut self.0, Instant::now() + std::time::Duration::from_secs(10)).is_none() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-}
-
-/// A daemon that comes and goes harms no container without a daemon, and image verbs respect the containers of a daemon
-/// that does not run.
-fn containers_are_left_alone(cx: &Cx) -> Result<()> {
-    let (data, own) = own_root(cx, true)?;
-    let log = cx.directory(&[])?.join("log");
-    let mut alone = own();
-    alone.args(["run", BASE, "sh", "-c", "sleep 4; cat /etc/debian_version; echo kept > /f && cat /f"]);
-    let alone = alone.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    cx.until("it runs", || {
-        Ok(fs::read_dir(data.join("containers"))?.flatten().any(|e| e.path().join("lock").exists()))
-    })?;
-    {
-        let _daemon = Daemon::start(own(), &[], &log)?;
-        cx.until("the daemon answers", || Ok(run(cx, own(), &["ps"], b"")?.code == 0))?;
-        run(cx, own(), &["run", "-d", "--name", "stays", BASE, "true"], b"")?.good()?;
-        cx.until("it ends", || {
-            Ok(!run(cx, own(), &["ps", "-aq", "-f", "status=exited"], b"")?.good()?.is_empty())
-        })?;
-        // Beside the daemon, which knows what is in use.
-        run(cx, own(), &["rmi", BASE], b"")?.fails(1, "is using its referenced image")?;
-        run(cx, own(), &["images"], b"")?.good()?;
-    }
-    run(cx, own(), &["rmi", BASE], b"")?.fails(1, "is using its referenced image")?;
-    run(cx, own(), &["prune", "-f", "-a"], b"")?.good()?;
-    ensure!(run(cx, own(), &["images", "-q"], b"")?.good()?.lines().count() == 1, "an image in use is gone");
-    let rows = lines(&run(cx, own(), &["system", "df", "--json"], b"")?)?;
-    ensure!(find(&rows, "kind", "containers")?["total"] == 1, "{rows:?}");
-    let out = alone.wait_with_output()?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    ensure!(out.status.success() && text.ends_with("kept\n"), "{out:?}");
-    {
-        let _daemon = Daemon::start(own(), &[], &log)?;
-        cx.until("the daemon answers", || Ok(run(cx, own(), &["ps"], b"")?.code == 0))?;
-        run(cx, own(), &["start", "stays"], b"")?.good()?;
-        let pruned = || json(&run(cx, own(), &["prune", "-f", "-a", "--json"], b"")?);
-        let mut containers = 0;
-        cx.until("the container is pruned", || {
-            containers += pruned()?["containers"].as_array().map_or(0, Vec::len);
-            Ok(containers == 1)
-        })?;
-        ensure!(
-            run(cx, own(), &["images", "-q"], b"")?.good()?.is_empty(),
-            "an image that nothing uses is left"
-        );
-    }
-    Ok(())
-}
-
-fn settings_without_effect(cx: &Cx) -> Result<()> {
-    let (_, own) = own_root(cx, false)?;
+fn dockerfiles_are_built(cx: &Cx) -> Result<()> {
+    let name = cx.own("image:1");
+    let dockerfile = format!(
+        "FROM {BASE}\nARG V=1\nCOPY . /d\nRUN echo v$V > /v && ls /d > /list\nCMD [\"cat\", \"/v\", \"/list\"]\n"
+    );
     let dir = cx.directory(&[
-        ("ignored.json", br#"{"storage-driver":"overlay2","debug":false}"#),
-        ("unknown.json", br#"{"hots":["unix:///x"]}"#),
-        ("broken.json", b"{"),
+        ("Dockerfile", dockerfile.as_bytes()),
+        ("in", b""),
+        ("out", b""),
+        (".dockerignore", b"out\nDockerfile\n"),
+        ("bad", b"FROM scratch\nBOGUS x\n"),
     ])?;
-    let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
-    let log = dir.join("log");
-    {
-        let _daemon = Daemon::start(own(), &["--config-file", &file("ignored.json")], &log)?;
-        cx.until("the daemon answers", || Ok(run(cx, own(), &["ps"], b"")?.code == 0))?;
-        ensure!(
-            fs::read_to_string(&log)?.contains("storage-driver"),
-            "the setting was passed over in silence"
-        );
-    }
-    run(cx, own(), &["serve", "--config-file", &file("unknown.json")], b"")?.fails(1, "hots")?;
-    run(cx, own(), &["serve", "--config-file", &file("broken.json")], b"")?.fails(1, "broken.json")?;
-    run(cx, own(), &["serve", "--config-file", "/no/such/file"], b"")?.fails(1, "/no/such/file")?;
-    run(cx, own(), &["serve", "-H", "tcp://127.0.0.1:1"], b"")?.fails(1, "TCP is not offered")
+    let context = dir.to_string_lossy().into_owned();
+    let id_file = dir.join("id").to_string_lossy().into_owned();
+    let built = carrack(cx, &["build", "-t", &name, "--build-arg", "V=7", "--iidfile", &id_file, &context])?
+        .good()?;
+    ensure!(built.contains("Step 4/5 : RUN") && built.contains("Successfully built"), "{built}");
+    let out = carrack(cx, &["run", &name])?.good()?;
+    ensure!(out.starts_with("v7\n") && out.contains("in") && !out.contains("out"), "{out}");
+    let id = fs::read_to_string(&id_file)?;
+    fs::remove_file(&id_file)?;
+    ensure!(carrack(cx, &["images", "-q", "--no-trunc", &name])?.good()? == id, "{id}");
+    // The same again is all known; the context may also come as an archive, the Dockerfile alone or from elsewhere.
+    let again = carrack(cx, &["build", "-q", "--build-arg", "V=7", &context])?.good()?;
+    ensure!(again == id, "{again} is not {id}");
+    let alone = format!("FROM {BASE}\nRUN exit 5\n");
+    run(cx, command(cx), &["build", "-"], alone.as_bytes())?.fails(5, "returned a non-zero code: 5")?;
+    run(cx, command(cx), &["build", "-f", "-", &context], alone.as_bytes())?.code(5)?;
+    let bad = dir.join("bad").to_string_lossy().into_owned();
+    carrack(cx, &["build", "-f", &bad, &context])?.fails(1, "unknown instruction: BOGUS")?;
+    carrack(cx, &["build", "-f", "/no/such", &context])?.fails(1, "there is no /no/such")?;
+    carrack(cx, &["build", "/no/such/context"])?.fails(1, "no such directory")?;
+    carrack(cx, &["build", "-t", "UPPER", &context])?.fails(1, "lowercase")?;
+    run(cx, command(cx), &["build", "-"], b"\0\0\0")?.code(1)?;
+    carrack(cx, &["rmi", &name])?.good()?;
+    Ok(())
 }

@@ -62,7 +62,8 @@ fn run_exit_codes(cx: &Cx) -> Result<()> {
     cx.carrack(&["run", "--data-root", &data, BASE, "--", "nosuch"])?
         .fails(127, "executable file not found")?;
     cx.carrack(&["run", "--data-root", &data, BASE, "--", "/etc"])?.code(126)?;
-    cx.carrack(&["run", "--data-root", &data, "nosuch:1", "--", "true"])?.fails(125, "nosuch:1")
+    cx.carrack(&["run", "--pull", "never", "--data-root", &data, "nosuch:1", "--", "true"])?
+        .fails(125, "nosuch:1")
 }
 
 fn trace_program(cx: &Cx) -> Result<()> {

@@ -5,6 +5,7 @@ mod bad_archives;
 mod bad_guests;
 mod brand;
 mod cli;
+mod cli_input;
 mod commit;
 mod daemonless;
 mod foreign;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Test> {
         api::TESTS,
         daemonless::TESTS,
         cli::TESTS,
+        cli_input::TESTS,
     ]
     .concat()
 }
