@@ -10,6 +10,8 @@
 //! asked for yet; JSON is kept in memory if it is as small as it should be. At the end layers that no image
 //! has are dropped.
 
+mod attached;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
 
@@ -68,6 +70,10 @@ struct Described {
     tags: Vec<Reference>,
     /// Digest of its OCI manifest.
     manifest: Option<String>,
+    /// What is to be kept with it.
+    documents: Vec<Vec<u8>>,
+    /// The image that it was made of, if that is in the archive too.
+    parent: Option<ImageId>,
 }
 
 impl Store {
@@ -101,7 +107,13 @@ impl Store {
         let archive = ingest.read_archive(tar, progress)?;
         let mut images: Vec<NewImage> = Vec::new();
         for image in archive.images(platform)? {
-            images.extend(archive.check(image, platform)?);
+            let (manifest, documents, parent) =
+                (image.manifest.clone(), image.documents.clone(), image.parent.clone());
+            let Some(mut image) = archive.check(image, platform)? else { continue };
+            ingest.attach(&mut image, &documents)?;
+            image.manifest = manifest.and_then(|digest| attached::kept(&image, &digest));
+            image.parent = parent;
+            images.push(image);
         }
         if images.is_empty() && !platform.is_empty() {
             let why = format!("has no image for the requested platform ({platform})");
@@ -271,12 +283,21 @@ impl Archive {
             let tags = item.repo_tags.unwrap_or_default();
             let layers = item.layers.unwrap_or_default();
             let layers = layers.iter().map(|l| Ok(normalise(l.as_bytes())?.join(&b'/')));
+            let manifest = manifests.get(&hex::encode(Sha256::digest(config))).cloned();
+            let attached = manifest.as_ref().map(|m| self.attached(m, std::slice::from_ref(m)));
             images.push(Described {
                 layers: layers.collect::<Result<_, Error>>()?,
                 tags: tags.iter().map(|t| super::tag_reference(t)).collect::<Result<_, _>>()?,
-                manifest: manifests.get(&hex::encode(Sha256::digest(config))).cloned(),
+                manifest,
+                documents: attached.unwrap_or_default(),
                 config: config.clone(),
+                parent: item.parent.as_deref().and_then(ImageId::parse),
             });
+        }
+        // A parent says which image to go back to; one that is not here says nothing.
+        let ids: HashSet<ImageId> = images.iter().map(|i| ImageId::of_bytes(&i.config)).collect();
+        for image in &mut images {
+            image.parent = image.parent.take().filter(|p| ids.contains(p));
         }
         Ok(images)
     }
@@ -305,8 +326,8 @@ impl Archive {
                 continue;
             }
             let tags = descriptor.names()?;
-            let mut seen = HashSet::new();
-            let Some((digest, manifest)) = self.oci_manifest(&descriptor, platform, &mut seen, 0)? else {
+            let mut way = Vec::new();
+            let Some((digest, manifest)) = self.oci_manifest(&descriptor, platform, &mut way)? else {
                 continue;
             };
             let config = manifest
@@ -318,24 +339,26 @@ impl Archive {
                 config: self.blob(&config.digest)?.clone(),
                 layers: layers.iter().map(path).collect::<Result<_, _>>()?,
                 tags,
+                documents: self.attached(&digest, &way),
                 manifest: Some(digest),
+                parent: None,
             });
         }
         Ok(images)
     }
 
     /// The image manifest that a descriptor leads to; of an index the one for this host, or else the first
-    /// that is in the archive. `None`: an index without any.
+    /// that is in the archive. `None`: an index without any. `way` becomes the digests that lead to it.
     fn oci_manifest(
         &self,
         descriptor: &Descriptor,
         platform: &str,
-        seen: &mut HashSet<String>,
-        depth: usize,
+        way: &mut Vec<String>,
     ) -> Result<Option<(String, OciManifest)>, Error> {
-        if depth > DEPTH_MAX || !seen.insert(descriptor.digest.clone()) {
+        if way.len() > DEPTH_MAX || way.contains(&descriptor.digest) {
             return Err(Error::InvalidArchive("an index that contains itself".into()));
         }
+        way.push(descriptor.digest.clone());
         let json = self.blob(&descriptor.digest)?;
         let manifest: OciManifest = parse(&descriptor.digest, json)?;
         let Some(list) = manifest.manifests else {
@@ -345,7 +368,7 @@ impl Archive {
         candidates.sort_by_key(|d| (!d.is_for(platform), !d.is_for_host()));
         for candidate in candidates {
             if self.blob(&candidate.digest).is_ok() {
-                return self.oci_manifest(candidate, platform, seen, depth + 1);
+                return self.oci_manifest(candidate, platform, way);
             }
         }
         Ok(None)
@@ -402,6 +425,7 @@ struct DockerItem {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
+    parent: Option<String>,
 }
 
 #[derive(Deserialize)]

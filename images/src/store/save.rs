@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::content::Digesting;
@@ -98,35 +98,52 @@ impl Store {
     fn write_archive(&self, images: &[Saved], out: &mut impl Write) -> Result<(), Error> {
         let mut small: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut layers: BTreeMap<String, LayerInfo> = BTreeMap::new();
-        let (mut descriptors, mut items) = (Vec::new(), Vec::new());
+        let mut attached: BTreeMap<String, u64> = BTreeMap::new();
+        let (mut descriptors, mut items, mut attestations) = (Vec::new(), Vec::new(), Vec::new());
+        let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for Saved { image, tags } in images {
             let path = image.config_path();
             let config = std::fs::read(&path).context("reading", &path)?;
-            let mut described = Vec::new();
+            let (mut described, mut sources) = (Vec::new(), Map::new());
             for hex in image.layer_hexes() {
                 let info = self.layer_info(hex)?;
-                described.push(json!({
+                let layer = json!({
                     "mediaType": "application/vnd.oci.image.layer.v1.tar",
                     "digest": format!("sha256:{hex}"),
                     "size": info.tar_size,
-                }));
+                });
+                sources.insert(format!("sha256:{hex}"), layer.clone());
+                described.push(layer);
                 layers.insert(hex.to_owned(), info);
             }
-            let manifest = encode(&json!({
-                "schemaVersion": 2,
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "config": {
-                    "mediaType": "application/vnd.oci.image.config.v1+json",
-                    "digest": image.id.as_str(),
-                    "size": config.len(),
-                },
-                "layers": described,
-            }))?;
+            let came = self.attached(image)?;
+            let manifest = match came.manifest {
+                Some(manifest) => manifest,
+                None => encode(&json!({
+                    "schemaVersion": 2,
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "config": {
+                        "mediaType": "application/vnd.oci.image.config.v1+json",
+                        "digest": image.id.as_str(),
+                        "size": config.len(),
+                    },
+                    "layers": described,
+                }))?,
+            };
+            attestations.extend(
+                came.attestations.into_iter().filter(|a| !attestations.contains(a)).collect::<Vec<_>>(),
+            );
+            attached.extend(came.others);
             let digest = hex::encode(Sha256::digest(&manifest));
+            let mut platform = json!({ "architecture": image.config.architecture, "os": image.config.os });
+            if !image.config.variant.is_empty() {
+                platform["variant"] = json!(image.config.variant);
+            }
             let descriptor = json!({
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "digest": format!("sha256:{digest}"),
                 "size": manifest.len(),
+                "platform": platform,
             });
             for tag in tags {
                 let mut descriptor = descriptor.clone();
@@ -135,19 +152,31 @@ impl Store {
                     "org.opencontainers.image.ref.name": tag.tag(),
                 });
                 descriptors.push(descriptor);
+                if let (Some(top), Some(tag_name)) = (image.layer_hexes().last(), tag.tag()) {
+                    let of = repositories.entry(tag.familiar_name()).or_default();
+                    of.insert(tag_name.to_owned(), top.to_owned());
+                }
             }
             if tags.is_empty() {
                 descriptors.push(descriptor);
             }
             let tags: Vec<String> = tags.iter().map(Reference::familiar).collect();
-            items.push(json!({
+            let mut item = json!({
                 "Config": format!("blobs/sha256/{}", image.id.hex()),
-                "RepoTags": if tags.is_empty() { serde_json::Value::Null } else { json!(tags) },
+                "RepoTags": if tags.is_empty() { Value::Null } else { json!(tags) },
                 "Layers": image.layer_hexes().map(|h| format!("blobs/sha256/{h}")).collect::<Vec<_>>(),
-            }));
+                "LayerSources": sources,
+            });
+            if let Some(parent) = &image.parent
+                && images.iter().any(|s| s.image.id == *parent)
+            {
+                item["Parent"] = json!(parent.as_str());
+            }
+            items.push(item);
             small.insert(image.id.hex().to_owned(), config);
             small.insert(digest, manifest);
         }
+        descriptors.extend(attestations);
         let index = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -159,6 +188,14 @@ impl Store {
         for (hex, bytes) in &small {
             add(out, &format!("blobs/sha256/{hex}"), bytes)?;
         }
+        for (hex, size) in attached.iter().filter(|(hex, _)| !small.contains_key(*hex)) {
+            let mut content = self.open_content(&format!("sha256:{hex}"))?;
+            out.write_all(&write::header(&format!("blobs/sha256/{hex}"), *size)).map_err(writing)?;
+            if io::copy(&mut content, out).map_err(writing)? != *size {
+                return Err(Error::Corrupt(format!("document {hex} does not have its size any more")));
+            }
+            write::pad(out, *size).map_err(writing)?;
+        }
         for (hex, info) in &layers {
             out.write_all(&write::header(&format!("blobs/sha256/{hex}"), info.tar_size)).map_err(writing)?;
             if self.write_layer(hex, out)? != info.tar_size {
@@ -166,11 +203,60 @@ impl Store {
             }
             write::pad(out, info.tar_size).map_err(writing)?;
         }
+        // As Go's encoder ends them.
+        let lined = |value: &Value| encode(value).map(|json| [&json[..], b"\n"].concat());
         add(out, "index.json", &encode(&index)?)?;
-        add(out, "manifest.json", &encode(&json!(items))?)?;
+        add(out, "manifest.json", &lined(&json!(items))?)?;
         add(out, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        if !repositories.is_empty() {
+            add(out, "repositories", &lined(&json!(repositories))?)?;
+        }
         write::end(out).map_err(writing)
     }
+
+    /// What an image came with, as far as it fits into an archive of uncompressed layers.
+    fn attached(&self, image: &Image) -> Result<Attached, Error> {
+        let mut attached = Attached::default();
+        for document in &image.documents {
+            let hex = document.digest.strip_prefix("sha256:").unwrap_or_default().to_owned();
+            if document.size > self.limits.document_bytes as u64 {
+                attached.others.push((hex, document.size));
+                continue;
+            }
+            let bytes = self.document(&document.digest)?;
+            let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if let Some(list) = json["manifests"].as_array() {
+                let about = |d: &&Value| d["annotations"]["vnd.docker.reference.type"].is_string();
+                attached.attestations.extend(list.iter().filter(about).cloned());
+            } else if json["config"]["digest"] == image.id.as_str() {
+                // One of compressed layers, which are not here, would lead to nothing.
+                let layers = json["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let digests = layers.iter().filter_map(|l| l["digest"].as_str());
+                if digests.eq(image.layers.iter().map(String::as_str)) {
+                    attached.manifest = Some(bytes);
+                }
+            } else {
+                attached.others.push((hex, document.size));
+            }
+        }
+        let has = |d: &Value| {
+            let hex = d["digest"].as_str().and_then(|d| d.strip_prefix("sha256:"));
+            hex.is_some_and(|hex| attached.others.iter().any(|(other, _)| other == hex))
+        };
+        attached.attestations.retain(has);
+        Ok(attached)
+    }
+}
+
+/// What an image came with.
+#[derive(Default)]
+struct Attached {
+    /// Its manifest, if it is one of the layers as they are written.
+    manifest: Option<Vec<u8>>,
+    /// Descriptors of attestations.
+    attestations: Vec<Value>,
+    /// Digests in hex and sizes of further documents.
+    others: Vec<(String, u64)>,
 }
 
 fn add(out: &mut impl Write, name: &str, bytes: &[u8]) -> Result<(), Error> {

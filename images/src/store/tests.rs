@@ -572,6 +572,101 @@ fn what_is_saved_loads_elsewhere_with_the_same_id() {
 }
 
 #[test]
+fn attestations_and_manifests_go_through_untouched() {
+    let f = fixture();
+    let layer = tar(&[file("a", "1")]);
+    let sha = |bytes: &[u8]| format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+    let config = json!({"os": "linux", "rootfs": {"diff_ids": [sha(&layer)]}}).to_string();
+    let part = |bytes: &[u8]| json!({"mediaType": "x", "digest": sha(bytes), "size": bytes.len()});
+    let manifest = json!({"schemaVersion": 2, "config": part(config.as_bytes()), "layers": [part(&layer)]});
+    // No proper writer has it so; that is why it is to be seen.
+    let manifest = format!("{manifest:#}\n");
+    let statement = br#"{"_type": "https://in-toto.io/Statement/v0.1", "odd": true }"#;
+    let attestation = json!({"config": part(b"{}"), "layers": [part(statement)], "unknown": 1}).to_string();
+    let mut about = part(attestation.as_bytes());
+    about["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    about["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": sha(manifest.as_bytes()),
+    });
+    let index = json!({"manifests": [part(manifest.as_bytes()), about]}).to_string();
+    let mut named = part(index.as_bytes());
+    named["annotations"] = json!({"io.containerd.image.name": "docker.io/library/app:1"});
+    let blob = |bytes: &[u8]| file(format!("blobs/sha256/{}", &sha(bytes)[7..]), bytes);
+    let mut items: Vec<Item> =
+        [config.as_bytes(), manifest.as_bytes(), attestation.as_bytes(), b"{}", statement, index.as_bytes()]
+            .map(blob)
+            .to_vec();
+    items.push(blob(&layer));
+    items.push(file("index.json", json!({"manifests": [named]}).to_string()));
+    let mut archive = tar(&items);
+    // Twice: what is saved has all of it again.
+    for _ in 0..2 {
+        let g = fixture();
+        g.load(&archive).unwrap();
+        let image = g.store.resolve(&format!("app@{}", sha(manifest.as_bytes()))).unwrap();
+        assert_eq!(image.manifest.as_ref().map(|m| m.digest.clone()), Some(sha(manifest.as_bytes())));
+        for bytes in [manifest.as_bytes(), attestation.as_bytes(), b"{}", statement] {
+            assert_eq!(g.store.document(&sha(bytes)).unwrap(), bytes);
+        }
+        archive.clear();
+        g.store.save(&["app:1"], &mut archive).unwrap();
+    }
+    // A parent that is in the archive is one again.
+    let id = f.import(&layer, "base:1").unwrap();
+    let how = Derivation { reference: Some("child:1".into()), ..Derivation::default() };
+    f.store.derive(Some(&id), None, &how, &mut |_| {}).unwrap();
+    for (names, parent) in [(&["base:1", "child:1"][..], Some(id)), (&["child:1"], None)] {
+        let mut archive = Vec::new();
+        f.store.save(names, &mut archive).unwrap();
+        let g = fixture();
+        g.load(&archive).unwrap();
+        assert_eq!(g.store.resolve("child:1").unwrap().parent, parent);
+    }
+}
+
+#[test]
+fn archives_are_as_docker_25_writes_them() {
+    let f = fixture();
+    f.import(&tar(&[file("a", "1")]), "app:1").unwrap();
+    let image = f.store.resolve("app:1").unwrap();
+    let mut archive = Vec::new();
+    f.store.save(&["app:1"], &mut archive).unwrap();
+    let mut entries = BTreeMap::new();
+    for entry in ::tar::Archive::new(&archive[..]).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (path, mut data) = (entry.path().unwrap().display().to_string(), Vec::new());
+        std::io::Read::read_to_end(&mut entry, &mut data).unwrap();
+        entries.insert(path, data);
+    }
+    let layer = &image.layers[0];
+    let value = |name: &str| serde_json::from_slice::<serde_json::Value>(&entries[name]).unwrap();
+    assert_eq!(value("repositories"), json!({"app": {"1": &layer[7..]}}));
+    assert_eq!(value("oci-layout"), json!({"imageLayoutVersion": "1.0.0"}));
+    let size = entries[&format!("blobs/sha256/{}", &layer[7..])].len();
+    let source =
+        json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": size, "digest": layer});
+    let wanted = json!([{
+        "Config": format!("blobs/sha256/{}", image.id.hex()),
+        "RepoTags": ["app:1"],
+        "Layers": [format!("blobs/sha256/{}", &layer[7..])],
+        "LayerSources": { layer.as_str(): source },
+    }]);
+    assert_eq!(value("manifest.json"), wanted);
+    let described = value("index.json")["manifests"][0].clone();
+    let names = json!({
+        "io.containerd.image.name": "docker.io/library/app:1",
+        "org.opencontainers.image.ref.name": "1",
+    });
+    assert_eq!(described["annotations"], names);
+    let manifest = value(&format!("blobs/sha256/{}", &described["digest"].as_str().unwrap()[7..]));
+    assert_eq!(
+        (manifest["config"]["digest"].as_str(), &manifest["layers"][0]),
+        (Some(image.id.as_str()), &source)
+    );
+}
+
+#[test]
 fn names_resolve_as_in_docker() {
     let f = fixture();
     let id = f.import(&tar(&[file("a", "1")]), "debian:12").unwrap();
