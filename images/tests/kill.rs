@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use carrack_images::{ImportOptions, Index, Store};
+use carrack_images::{Derivation, ImportOptions, Index, Store, Verification};
 use rand::Rng;
 
 const STORE: &str = "CARRACK_KILL_STORE";
@@ -37,7 +37,7 @@ fn archive(number: u64) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// Imports and removes until it is killed.
+/// Imports, derives, saves, loads and removes until it is killed.
 fn victim(root: &str) {
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let store = Store::open(Path::new(root)).unwrap();
@@ -46,8 +46,23 @@ fn victim(root: &str) {
         let number = seed * 1000 + i;
         let name = format!("app:{number}");
         let options = ImportOptions { reference: Some(name.clone()), ..ImportOptions::default() };
-        store.import(&archive(number)[..], &options, &mut |_| {}).unwrap();
+        let id = store.import(&archive(number)[..], &options, &mut |_| {}).unwrap();
         writeln!(out, "have {name}").unwrap();
+        out.flush().unwrap();
+        // And a tag, a further layer, and the same by way of an archive.
+        let derived = format!("derived:{number}");
+        let how = Derivation { reference: Some(derived.clone()), ..Derivation::default() };
+        let top = archive(number + 1_000_000);
+        store.derive(Some(&id), Some(&mut &top[..]), &how, &mut |_| {}).unwrap();
+        writeln!(out, "have {derived}").unwrap();
+        out.flush().unwrap();
+        let mut saved = Vec::new();
+        store.save(&[&derived], &mut saved).unwrap();
+        writeln!(out, "removing {derived}").unwrap();
+        out.flush().unwrap();
+        store.remove(&derived, true, &|_| None).unwrap();
+        store.load(&saved[..], &mut |_| {}).unwrap();
+        writeln!(out, "have {derived}").unwrap();
         out.flush().unwrap();
         if i % 3 == 2 {
             let old = format!("app:{}", number - 1);
@@ -66,7 +81,7 @@ fn nothing_acknowledged_is_lost() {
         victim(&root);
         return;
     }
-    let rounds: u64 = std::env::var("CARRACK_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let rounds: u64 = std::env::var("CARRACK_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(25);
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("store");
     let mut wanted: BTreeSet<String> = BTreeSet::new();
@@ -137,7 +152,8 @@ fn check(root: &Path, wanted: &BTreeSet<String>, gone: &BTreeSet<String>) {
     assert_eq!(entries(&root.join("images")), images.len());
     assert_eq!(entries(&root.join("tmp")), 0);
     for (name, image) in names {
-        let number: u64 = name.strip_prefix("app:").unwrap().parse().unwrap();
+        let (kind, number) = name.split_once(':').unwrap();
+        let number: u64 = number.parse::<u64>().unwrap() + if kind == "derived" { 1_000_000 } else { 0 };
         let index = Index::open(&image.index_path()).unwrap();
         let read = |path: &str| {
             let ino = path.split('/').try_fold(1, |d, n| index.lookup(d, n.as_bytes())).unwrap();
@@ -147,6 +163,11 @@ fn check(root: &Path, wanted: &BTreeSet<String>, gone: &BTreeSet<String>) {
         assert_eq!(read("all/39"), vec![39; 2000]);
         assert_eq!(read("own/7"), format!("{number} 7 ").repeat(200).into_bytes());
         assert_eq!(read("big"), number.to_le_bytes().repeat(300_000));
-        store.write_layer(image.layer_hexes().next().unwrap(), &mut std::io::sink()).unwrap();
     }
+    let verified = store.verify(&mut |v| {
+        if let Verification::Damaged(damage) = v {
+            panic!("{damage:?}");
+        }
+    });
+    assert_eq!(verified.unwrap().images as usize, images.len());
 }

@@ -233,7 +233,8 @@ impl Ingest {
         ContentWriter::new(self.work.clone(), media_type, digest, size)
     }
 
-    /// Makes everything durable and then visible: all images or none. Layers that no image has are dropped.
+    /// Makes everything durable and then visible: all images or none. Layers that no image has are dropped. The
+    /// result leaves out what was removed again meanwhile.
     ///
     /// # Errors
     /// [`Error::InvalidArchive`] and [`Error::Mismatch`] for a configuration that is none or names a layer that is not here,
@@ -249,7 +250,12 @@ impl Ingest {
             }
         }
         self.work.store.commit(&self.work, &distinct)?;
-        distinct.iter().map(|image| self.work.store.get(&image.id)).collect()
+        // Somebody may have removed one at once.
+        let there = |image: &Checked| match self.work.store.get(&image.id) {
+            Err(Error::NotFound(_)) => None,
+            result => Some(result),
+        };
+        distinct.iter().filter_map(there).collect()
     }
 
     pub(super) fn check(&self, image: NewImage) -> Result<Checked, Error> {

@@ -84,3 +84,60 @@ fn sizes_are_right_to_the_byte() {
     }
     assert_eq!(of(&f.store.resolve("alone:1").unwrap().id), Some((7, 0, 7)));
 }
+
+#[test]
+fn a_base_that_many_images_have_is_there_once() {
+    let f = fixture();
+    let base: Vec<Item> = (0..300).map(|i| file(format!("f{i}"), format!("{i} ").repeat(50))).collect();
+    let id = f.import(&tar(&base), "base:1").unwrap();
+    let size = f.store.usage().unwrap().layers_size;
+    let files = |f: &Fixture| f.files().keys().filter(|p| p.to_str().unwrap().contains("/b/")).count();
+    let before = files(&f);
+    for i in 0..100 {
+        let own = format!("own {i:03}");
+        let mut layer = &tar(&[file("own", own)])[..];
+        f.store.derive(Some(&id), Some(&mut layer), &Derivation::default(), &mut |_| {}).unwrap();
+    }
+    assert_eq!(files(&f), before + 100);
+    let usage = f.store.usage().unwrap();
+    assert_eq!(usage.layers_size, size + 100 * 7);
+    assert!(usage.images.iter().all(|u| u.shared == size && u.unique <= 7), "{usage:?}");
+}
+
+/// Ten thousand images whose files are not there: lists and names read none of them, and a change writes little.
+#[test]
+fn many_images_are_listed_from_the_journal_alone() {
+    let f = fixture();
+    let hex = |i: u64| format!("{i:064x}");
+    let made = f.store.change(|repository| {
+        for i in 0..10_000 {
+            let summary = super::super::repository::Summary {
+                created: Some(format!("2024-01-01T00:{:02}:{:02}Z", i / 60 % 60, i % 60)),
+                labels: BTreeMap::from([("number".to_owned(), i.to_string())]),
+            };
+            let layers = (0..8).map(|l| hex(i / 100 + l)).collect();
+            let entry = Entry { size: i, layers, summary: Some(summary), ..Entry::default() };
+            repository.put_image(&hex(i), entry);
+            repository.tag(format!("docker.io/library/app:{i}"), &hex(i));
+        }
+        Ok(())
+    });
+    made.unwrap();
+    let start = std::time::Instant::now();
+    let opened = Store { cached: Default::default(), ..f.store.clone() };
+    let all = opened.summaries().unwrap();
+    println!("read and listed in {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    assert_eq!(opened.summaries().unwrap(), all);
+    println!("listed in {:?}", start.elapsed());
+    assert_eq!(all.len(), 10_000);
+    let one = all.iter().find(|s| s.id.hex() == hex(4321)).unwrap();
+    assert_eq!((one.references.as_slice(), one.size), (&["app:4321".to_owned()][..], 4321));
+    assert_eq!(one.labels["number"], "4321");
+    let journal = f.store.root().join("repository");
+    let before = std::fs::metadata(&journal).unwrap().len();
+    let start = std::time::Instant::now();
+    f.store.tag(&one.id, "another:1").unwrap();
+    println!("tagged in {:?}", start.elapsed());
+    assert!(std::fs::metadata(&journal).unwrap().len() - before < 2000);
+}
