@@ -7,10 +7,15 @@ use rustix::fs::{CWD, OFlags};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::path::PathBuf;
 
+mod directories;
+
 /// The host name of a descriptor: the text of `/proc/TID/fd/N`. EBADF when the guest has no such descriptor.
 pub fn host_name(tid: i32, fd: i32) -> Result<Vec<u8>, Errno> {
     if fd < 0 {
         bail!(EBADF);
+    }
+    if let Some(name) = directories::read_link(tid, fd) {
+        return Ok(name);
     }
     match rustix::fs::readlinkat(CWD, format!("/proc/{tid}/fd/{fd}"), Vec::new()) {
         Ok(name) => Ok(name.into_bytes()),

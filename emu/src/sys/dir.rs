@@ -97,7 +97,7 @@ struct Cursor {
 impl Cursor {
     /// EBADF, also for O_PATH, as Linux has it.
     fn of(cx: &Call, fd: Fd) -> Result<Cursor, Errno> {
-        let shared = fds::share(cx.task.tgid, fd.0)?;
+        let shared = fds::share_by(cx.task.process.pidfd(), fd.0)?;
         let pos = match &shared {
             Some(fd) => rustix::fs::seek(fd, SeekFrom::Current(0)).map_err(host)?,
             None if fds::host_flags(cx.tid(), fd.0)? & libc::O_PATH != 0 => bail!(EBADF),
