@@ -32,6 +32,22 @@ pub struct Context {
     pub dev: u64,
     /// Number of the mount, for statx(2).
     pub mnt_id: u64,
+    /// Address of the [`Identity`]; 0 where there is none.
+    pub identity: u64,
+}
+
+/// Who the process is. In a page of its own that is empty after fork (MADV_WIPEONFORK): a child is somebody else.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Not 0: the rest is so for every thread of the process. The supervisor clears it *before* it changes anything, and
+    /// leaves the rest as it was, so that whoever has just looked here gives the old answer and not a mixed one.
+    pub is_valid: u32,
+    pub pid: u32,
+    pub uid: u32,
+    pub euid: u32,
+    pub gid: u32,
+    pub egid: u32,
 }
 
 /// First word of a [`Context`].
@@ -91,7 +107,19 @@ pub const ANSWERED: &[u32] = &[
     SYS_FACCESSAT,
     SYS_STATX,
     SYS_FACCESSAT2,
+    SYS_GETPID,
+    SYS_GETUID,
+    SYS_GETGID,
+    SYS_GETEUID,
+    SYS_GETEGID,
 ];
+/// Those of them that ask for the [`Identity`].
+pub const IDENTITY: &[u32] = &[SYS_GETPID, SYS_GETUID, SYS_GETGID, SYS_GETEUID, SYS_GETEGID];
+pub const SYS_GETPID: u32 = 39;
+pub const SYS_GETUID: u32 = 102;
+pub const SYS_GETGID: u32 = 104;
+pub const SYS_GETEUID: u32 = 107;
+pub const SYS_GETEGID: u32 = 108;
 pub const SYS_STAT: u32 = 4;
 pub const SYS_LSTAT: u32 = 6;
 pub const SYS_ACCESS: u32 = 21;
@@ -104,6 +132,7 @@ pub const SYS_FACCESSAT2: u32 = 439;
 
 const _: () = {
     assert!(size_of::<Context>() as u64 <= SITES);
+    assert!(size_of::<Identity>() == 24);
     assert!(size_of::<Inode>() == 80);
     assert!(size_of::<Dirent>() == 12);
 };

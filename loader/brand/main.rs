@@ -1,5 +1,5 @@
-//! The brand: code in a guest's own address space that answers look-ups in the unchanged part of its image, without a
-//! system call.
+//! The brand: code in a guest's own address space that answers look-ups in the unchanged part of its image, and questions
+//! for the process's own identity, without a system call.
 //!
 //! The supervisor maps it into a process that makes many such calls, with the image's index and a page of *marks*, and turns
 //! the `mov eax, NR` before a `syscall` instruction into a jump to a *site*, which calls [`entry`]. What the brand cannot
@@ -28,6 +28,7 @@ mod abi;
 
 use abi::*;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 const EINVAL: i64 = -22;
@@ -149,6 +150,7 @@ extern "C" fn answer(nr: u32, a: u64, b: u64, c: u64, d: u64, e: u64) -> i64 {
         SYS_ACCESS => access(context, a, b, 0),
         SYS_FACCESSAT => access(context, b, c, 0),
         SYS_FACCESSAT2 => access(context, b, c, d),
+        SYS_GETPID | SYS_GETUID | SYS_GETGID | SYS_GETEUID | SYS_GETEGID => identity(context, nr),
         _ => Err(Miss),
     };
     match result {
@@ -372,6 +374,28 @@ fn extent(inode: &Inode) -> (u64, u64) {
 fn probe_buffer(at: u64, len: u64) -> Result<(), Miss> {
     probe_write(at)?;
     if (at + len - 1) / PAGE != at / PAGE { probe_write(at + len - 8) } else { Ok(()) }
+}
+
+/// getpid(2), getuid(2) and its like.
+fn identity(context: &Context, nr: u32) -> Answer {
+    if context.identity == 0 {
+        return Err(Miss);
+    }
+    // SAFETY: a page that was mapped with the rest of the region; the supervisor writes to it while this runs, so it is read
+    // word by word as it is now.
+    let word = |offset: usize| {
+        unsafe { AtomicU32::from_ptr((context.identity + offset as u64) as *mut u32) }.load(Ordering::Acquire)
+    };
+    if word(offset_of!(Identity, is_valid)) == 0 {
+        return Err(Miss);
+    }
+    Ok(i64::from(word(match nr {
+        SYS_GETPID => offset_of!(Identity, pid),
+        SYS_GETUID => offset_of!(Identity, uid),
+        SYS_GETGID => offset_of!(Identity, gid),
+        SYS_GETEUID => offset_of!(Identity, euid),
+        _ => offset_of!(Identity, egid),
+    })))
 }
 
 fn pair(low: u32, high: u32) -> u64 {

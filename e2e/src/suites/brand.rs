@@ -14,6 +14,7 @@ pub(super) const TESTS: &[Test] = &[
         programs: true,
         run: signals_forks_threads,
     },
+    Test { suite: "brand", name: "identity", seconds: 60, programs: true, run: identity },
     Test { suite: "brand", name: "bad_memory", seconds: 60, programs: true, run: bad_memory },
 ];
 
@@ -145,6 +146,46 @@ print(subprocess.run(['sh', '-c', 'for i in 1 2 3; do test -e /usr/bin/env && re
 print('descriptors', sorted(os.listdir('/proc/self/fd'))[:4])
 "#,
         "interrupted 0 hits True\nchildren 0\nhidden True\n['/usr/bin/dash', '/usr/bin/dash', '/usr/bin/dash']\ndescriptors ['0', '1', '2', '3']\n",
+    )
+}
+
+/// Who a process is, it knows; and whenever that changes, it knows that too.
+fn identity(cx: &Cx) -> Result<()> {
+    python(
+        cx,
+        r#"
+calls = [(libc.getpid, 39), (libc.getuid, 102), (libc.geteuid, 107), (libc.getgid, 104), (libc.getegid, 108)]
+def ids(): return [f() for f, _ in calls]
+def ids_long(): return [libc.syscall(nr) for _, nr in calls]
+def same():
+    global bad
+    for _ in range(3):
+        a, b = ids(), ids_long()
+        if a != b: bad += 1; print('differs:', a, b)
+for _ in range(100): ids()
+print('branded', b'\xe9' in bytes((ctypes.c_ubyte * 16).from_address(ctypes.cast(libc.getpid, ctypes.c_void_p).value)), ids()[0])
+same()
+for euid in (1000, 0, 5, 0): os.seteuid(euid); same()
+for egid in (1000, 0): os.setegid(egid); same()
+def child(f):
+    pid = os.fork()
+    if pid == 0:
+        same(); f(); same()
+        [ids() for _ in range(100)]
+        f(); same(); os._exit(min(bad, 1))
+    return os.waitpid(pid, 0)[1]
+print('children', child(lambda: None), child(lambda: os.setresuid(7, 7, 7)), child(lambda: child(lambda: os.setgid(9))))
+results = []
+def of_its_own():
+    libc.syscall(119, 11, 11, 0)   # setresgid of this thread alone
+    same(); [ids() for _ in range(100)]; same()
+    results.append(ids())
+t = threading.Thread(target=of_its_own); t.start(); t.join()
+print('thread', results[0][3:], 'others', ids()[3:])
+print(subprocess.run(['sh', '-c', 'test $$ != ' + str(os.getpid()) + ' && id -u'], capture_output=True, text=True).stdout.strip())
+for i in range(200): os.seteuid(i % 3 and 0 or i); same(); os.seteuid(0)
+"#,
+        "branded True 1\nchildren 0 0 0\nthread [11, 11] others [0, 0]\n0\n",
     )
 }
 

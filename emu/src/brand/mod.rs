@@ -1,4 +1,5 @@
-//! The brand, from the supervisor's side: how a process that looks many names up comes to answer these calls itself.
+//! The brand, from the supervisor's side: how a process that looks many names up, or asks often who it is, comes to answer
+//! these calls itself.
 //!
 //! What runs in the guest, and why its answers are right, is told in `loader/brand/main.rs`. Here is what it stands on:
 //!
@@ -9,7 +10,9 @@
 //! changed while its one thread waits for us; those with several threads, or that share their memory, are left alone.
 //!
 //! # What the guest gets
-//! Three mappings: a private copy of the brand's code, and read-only the marks and the image's index. The index holds
+//! Four mappings: a private copy of the brand's code; a page with its own ids, which a fork leaves behind and which the
+//! supervisor takes back before they change, or before somebody else comes to run in the same memory (vfork); and read-only
+//! the marks and the image's index. The index holds
 //! names, attributes and link targets of the whole image, also of directories that the process may not search: it is the
 //! image's content, which whoever can pull the image can read; contents of files and extended attributes that a process
 //! may not read are not served from here. It holds nothing of the host and nothing of other containers. The descriptors
@@ -133,8 +136,8 @@ impl Published {
         Some(Published { blob, marks, index, index_len, dev: dev_of(root.mnt.sb.id()), mnt_id: root.mnt.id })
     }
 
-    /// Bytes of a process's region: code, marks, index.
+    /// Bytes of a process's region: code, marks, index, identity.
     fn region_len(&self) -> u64 {
-        BLOB_SIZE + self.marks.len() + self.index_len
+        BLOB_SIZE + self.marks.len() + self.index_len + patch::IDENTITY_SIZE
     }
 }

@@ -4,9 +4,10 @@ use super::{MEMFD_NAME, Published, THRESHOLD};
 use crate::err;
 use crate::errno::Errno;
 use crate::platform::inject::Puppet;
+use crate::platform::memory::Memory;
 use crate::sys::{Call, Outcome, SysResult};
 use crate::task::Process;
-use carrack_loader::brand::{self, ANSWERED, BLOB_SIZE, Context, LOOKED_AT, MAGIC, PATCHED};
+use carrack_loader::brand::{self, ANSWERED, BLOB_SIZE, IDENTITY, LOOKED_AT, MAGIC, PATCHED};
 use rustix::fd::AsFd;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,8 @@ use std::sync::atomic::Ordering;
 const REFUSED_MAX: usize = 32;
 /// A jump reaches 2 GiB; the region has to be well within that of the code that jumps to it.
 const REACH: u64 = 1 << 30;
+/// The page with the process's identity.
+pub(super) const IDENTITY_SIZE: u64 = 4096;
 /// Free room that is left on both sides of the region.
 const GUARD: u64 = 1 << 20;
 
@@ -23,9 +26,28 @@ const GUARD: u64 = 1 << 20;
 pub(crate) struct Branded {
     /// Where its region begins.
     region: Option<u64>,
+    /// Where the page with its identity is.
+    identity: Option<u64>,
+    /// How often the identity was told.
+    told: u32,
     sites: u64,
     refused: Vec<u64>,
     has_given_up: bool,
+}
+
+/// An identity that changes so often is not worth telling.
+const TOLD_MAX: u32 = 64;
+
+impl Branded {
+    /// What the process was told about itself is about to be no longer so, or no longer so for all who run in its memory.
+    /// `tid`: any thread of it that waits for us. False: it cannot be told, so nobody may be told anything any more.
+    #[must_use]
+    pub(crate) fn forget_identity(&self, tid: i32) -> bool {
+        let (Some(region), Some(identity)) = (self.region, self.identity) else { return true };
+        let memory = Memory::of(tid);
+        // Who has unmapped the region will not look there.
+        self.told == 0 || !is_there(memory, region) || memory.write_forced(identity, &[0; 4]).is_ok()
+    }
 }
 
 /// After a call was handled and before it is answered: makes the next one from the same place need no answer, if that pays.
@@ -65,6 +87,9 @@ pub(crate) fn after_call(call: &Call, result: &SysResult) -> bool {
 
 fn patch(call: &Call, state: &mut Branded, result: i64) -> Result<bool, Errno> {
     let returns_to = call.instruction_pointer;
+    if IDENTITY.contains(&call.nr) && tell_identity(call, state)? {
+        return Ok(false);
+    }
     let mut code = [0u8; LOOKED_AT];
     let start = returns_to.checked_sub(LOOKED_AT as u64).ok_or(err!(EFAULT))?;
     let looks_right = call.memory().read(start, &mut code).is_ok() && brand::is_patchable(&code, call.nr);
@@ -88,7 +113,7 @@ fn patch(call: &Call, state: &mut Branded, result: i64) -> Result<bool, Errno> {
         return Ok(false);
     };
     let syscall = returns_to - 2;
-    if let Some(region) = state.region.filter(|&at| is_there(call, at)) {
+    if let Some(region) = state.region.filter(|&at| is_there(call.memory(), at)) {
         add_site(call, state, region, syscall)?;
         return Ok(false);
     }
@@ -105,8 +130,9 @@ fn patch(call: &Call, state: &mut Branded, result: i64) -> Result<bool, Errno> {
     }
     // From here on the call counts as answered: it returns whatever becomes of the brand.
     let made = mapped.and_then(|()| {
-        write_context(call, published, region)?;
-        (state.region, state.sites) = (Some(region), 0);
+        let identity = region + published.region_len() - IDENTITY_SIZE;
+        write_context(call, published, region, identity)?;
+        (state.region, state.identity, state.sites, state.told) = (Some(region), Some(identity), 0, 0);
         add_site(call, state, region, syscall)
     });
     if let Err(error) = made {
@@ -117,15 +143,43 @@ fn patch(call: &Call, state: &mut Branded, result: i64) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// Makes the three mappings, or none.
+/// Writes down who the process is, where it has a region. True: that is all there was to do, the site is one already.
+fn tell_identity(call: &Call, state: &mut Branded) -> Result<bool, Errno> {
+    let Some(at) =
+        state.identity.filter(|_| state.region.is_some_and(|region| is_there(call.memory(), region)))
+    else {
+        return Ok(false);
+    };
+    let process = &call.task.process;
+    let mut jump = [0u8; PATCHED];
+    let syscall = call.instruction_pointer.wrapping_sub(2);
+    let is_site =
+        call.memory().read(syscall.wrapping_sub(PATCHED as u64), &mut jump).is_ok() && jump[0] == 0xe9;
+    if state.told >= TOLD_MAX || process.shares_memory() || !has_one_thread(process) {
+        process.lookups.store(0, Ordering::Relaxed);
+        return Ok(is_site);
+    }
+    state.told += 1;
+    let cred = call.cred();
+    let pid = call.kernel.tasks.guest_pid(call.task.tgid) as u32;
+    let words = [1, pid, cred.uid, cred.euid, cred.gid, cred.egid];
+    call.memory().write(at, bytemuck::cast_slice(&words))?;
+    Ok(is_site)
+}
+
+/// Makes the four mappings, or none.
 fn map(puppet: &mut Puppet<'_>, of: &Published, region: u64, blob: u64, index: u64) -> Result<(), Errno> {
     let (private, shared) = (libc::MAP_PRIVATE, libc::MAP_SHARED);
     let read = libc::PROT_READ;
     let marks = region + BLOB_SIZE;
+    let index_at = marks + of.marks.len();
+    let identity = index_at + of.index_len;
+    let (own, none) = (private | libc::MAP_ANONYMOUS, u64::MAX);
     let mappings = [
         (region, BLOB_SIZE, read | libc::PROT_EXEC, private, blob, 0),
         (marks, of.marks.len(), read, shared, blob, BLOB_SIZE),
-        (marks + of.marks.len(), of.index_len, read, shared, index, 0),
+        (index_at, of.index_len, read, shared, index, 0),
+        (identity, IDENTITY_SIZE, read | libc::PROT_WRITE, own, none, 0),
     ];
     for (at, len, prot, kind, fd, offset) in mappings {
         let flags = (kind | libc::MAP_FIXED_NOREPLACE) as u64;
@@ -140,37 +194,36 @@ fn map(puppet: &mut Puppet<'_>, of: &Published, region: u64, blob: u64, index: u
             return Err(err!(ENOMEM, "the region cannot be mapped"));
         }
     }
+    let advice = libc::MADV_WIPEONFORK as u64;
+    if puppet.call(libc::SYS_madvise, [identity, IDENTITY_SIZE, advice, 0, 0, 0])? != 0 {
+        puppet.call(libc::SYS_munmap, [region, identity + IDENTITY_SIZE - region, 0, 0, 0, 0])?;
+        return Err(err!(EINVAL, "the host cannot wipe a page at fork"));
+    }
     Ok(())
 }
 
-fn write_context(call: &Call, of: &Published, region: u64) -> Result<(), Errno> {
+fn write_context(call: &Call, of: &Published, region: u64, identity: u64) -> Result<(), Errno> {
     let marks = region + BLOB_SIZE;
     let index = marks + of.marks.len();
     let sections = of.index.sections().ok_or(err!(EIO))?;
-    let context = Context {
-        magic: MAGIC,
-        inodes: index + sections.inodes,
-        dirents: index + sections.dirents,
-        strings: index + sections.strings,
-        marks,
-        dev: of.dev,
-        mnt_id: u64::from(of.mnt_id),
-    };
+    // As `brand::Context` has them.
     let words = [
-        context.magic,
-        context.inodes,
-        context.dirents,
-        context.strings,
-        context.marks,
-        context.dev,
-        context.mnt_id,
+        MAGIC,
+        index + sections.inodes,
+        index + sections.dirents,
+        index + sections.strings,
+        marks,
+        of.dev,
+        u64::from(of.mnt_id),
+        identity,
     ];
+    const _: () = assert!(size_of::<brand::Context>() == size_of::<[u64; 8]>());
     call.memory().write_forced(region, bytemuck::cast_slice(&words))
 }
 
 /// Whether the region is where it was put: a process may unmap what it does not know.
-fn is_there(call: &Call, region: u64) -> bool {
-    call.memory().read_obj::<u64>(region).is_ok_and(|word| word == MAGIC)
+fn is_there(memory: Memory, region: u64) -> bool {
+    memory.read_obj::<u64>(region).is_ok_and(|word| word == MAGIC)
 }
 
 /// Writes a site, then the jump to it.

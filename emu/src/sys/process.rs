@@ -39,6 +39,9 @@ fn make_child(cx: &Call, flags: u64) -> SysResult {
     }
     let shares_fs = flags & libc::CLONE_FS as u64 != 0;
     let shares_memory = flags & (libc::CLONE_VM | libc::CLONE_THREAD) as u64 == libc::CLONE_VM as u64;
+    if shares_memory {
+        cx.task.forget_identity();
+    }
     if shares_memory && flags & libc::CLONE_VFORK as u64 == 0 {
         cx.task.process.set_shares_memory();
     }

@@ -76,7 +76,18 @@ impl Task {
     /// Replaces the credentials of this thread.
     pub fn set_cred(&self, cred: Cred) {
         self.process.settle();
+        self.forget_identity();
         *self.cred.write() = Arc::new(cred);
+    }
+
+    /// Before anything changes that the process may have been told about itself.
+    pub(crate) fn forget_identity(&self) {
+        if !self.process.branded.lock().forget_identity(self.tid) {
+            // It would go on with what it was told. That its memory cannot be written to although it could before means that
+            // it is ending, as a rule.
+            tracing::warn!(tid = self.tid, "a task cannot be told that it is another one now; it is killed");
+            crate::dispatch::kill(self.tid);
+        }
     }
 
     pub fn fs(&self) -> FsStruct {
