@@ -145,7 +145,9 @@ fn same_server(a: &str, b: &str) -> bool {
 #[derive(Debug)]
 pub struct CredentialFile {
     path: PathBuf,
-    root: Map<String, Value>,
+    auths: Map<String, Value>,
+    /// Everything else.
+    rest: Map<String, Value>,
 }
 
 impl CredentialFile {
@@ -162,20 +164,24 @@ impl CredentialFile {
     /// It cannot be read, or is no JSON object.
     pub fn read(path: &Path) -> Result<CredentialFile, Error> {
         let failed = |e: &dyn fmt::Display| Error::new(ErrorKind::System, format!("{}: {e}", path.display()));
-        let root = match std::fs::read(path) {
+        let mut rest: Map<String, Value> = match std::fs::read(path) {
             Ok(bytes) if bytes.is_empty() => Map::new(),
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(&e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(e) => return Err(failed(&e)),
         };
-        Ok(CredentialFile { path: path.to_owned(), root })
+        let auths = match rest.remove("auths") {
+            Some(Value::Object(auths)) => auths,
+            _ => Map::new(),
+        };
+        Ok(CredentialFile { path: path.to_owned(), auths, rest })
     }
 
     /// The helper for a server, if one is configured: `credHelpers` for this one, else `credsStore` for all.
     fn helper(&self, server: &str) -> Option<&str> {
-        let own = self.root.get("credHelpers").and_then(Value::as_object).into_iter().flatten();
+        let own = self.rest.get("credHelpers").and_then(Value::as_object).into_iter().flatten();
         let own = own.filter(|(s, _)| same_server(s, server)).find_map(|(_, name)| name.as_str());
-        own.or_else(|| self.root.get("credsStore").and_then(Value::as_str)).filter(|name| !name.is_empty())
+        own.or_else(|| self.rest.get("credsStore").and_then(Value::as_str)).filter(|name| !name.is_empty())
     }
 
     /// The credentials for a registry; none: empty ones.
@@ -187,16 +193,14 @@ impl CredentialFile {
         if let Some(helper) = self.helper(&key) {
             return Ok(helper_get(helper, &key)?.unwrap_or_default());
         }
-        let auths = self.root.get("auths").and_then(Value::as_object);
-        let found = auths.and_then(|a| {
-            a.get(&key).or_else(|| a.iter().find(|(s, _)| same_server(s, &key)).map(|(_, v)| v))
-        });
+        let same = || self.auths.iter().find(|(s, _)| same_server(s, &key)).map(|(_, v)| v);
+        let found = self.auths.get(&key).or_else(same);
         Ok(found.map_or_else(Credentials::default, Credentials::of))
     }
 
     /// The registries that something is known of.
     pub fn servers(&self) -> Vec<String> {
-        let keys = ["auths", "credHelpers"].map(|key| self.root.get(key).and_then(Value::as_object));
+        let keys = [Some(&self.auths), self.rest.get("credHelpers").and_then(Value::as_object)];
         let mut all: Vec<String> = keys.into_iter().flatten().flat_map(|o| o.keys().cloned()).collect();
         all.sort();
         all.dedup();
@@ -226,7 +230,7 @@ impl CredentialFile {
                 entry["identitytoken"] = json!(credentials.identity_token);
             }
         }
-        self.auths().insert(key, entry);
+        self.auths.insert(key, entry);
         self.write()
     }
 
@@ -239,25 +243,14 @@ impl CredentialFile {
         if let Some(helper) = self.helper(&key) {
             run_helper(helper, "erase", &key)?;
         }
-        let known: Vec<String> = self.auths().keys().filter(|s| same_server(s, &key)).cloned().collect();
+        let known: Vec<String> = self.auths.keys().filter(|s| same_server(s, &key)).cloned().collect();
         for server in &known {
-            self.auths().remove(server);
+            self.auths.remove(server);
         }
         if !known.is_empty() {
             self.write()?;
         }
         Ok(!known.is_empty())
-    }
-
-    fn auths(&mut self) -> &mut Map<String, Value> {
-        let auths = self.root.entry("auths").or_insert_with(|| json!({}));
-        if !auths.is_object() {
-            *auths = json!({});
-        }
-        match auths {
-            Value::Object(map) => map,
-            _ => unreachable!("made an object just now"),
-        }
     }
 
     /// Replaces the file as a whole; links to it stay.
@@ -268,7 +261,9 @@ impl CredentialFile {
         if let Some(dir) = path.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         }
-        let text = serde_json::to_vec_pretty(&self.root).map_err(|e| failed(e.into()))?;
+        let mut root = self.rest.clone();
+        root.insert("auths".into(), Value::Object(self.auths.clone()));
+        let text = serde_json::to_vec_pretty(&root).map_err(|e| failed(e.into()))?;
         let aside = path.with_extension(format!("json.{:08x}", rand::random::<u32>()));
         let write = || {
             let mut file =

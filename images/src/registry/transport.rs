@@ -60,7 +60,7 @@ impl Transports {
             .connect_timeout(CONNECT)
             .tcp_keepalive(Duration::from_secs(30))
             .pool_idle_timeout(Duration::from_secs(30))
-            .dns_resolver(Arc::new(Names { outside }));
+            .dns_resolver(Arc::new(Names { outside, proxies: proxies() }));
         if is_loopback(super::config::host_of(authority)) {
             builder = builder.no_proxy();
         }
@@ -216,11 +216,25 @@ impl ServerCertVerifier for Anybody {
 #[derive(Debug)]
 struct Names {
     outside: bool,
+    /// Who may be on this machine all the same.
+    proxies: Vec<String>,
+}
+
+/// The hosts of the proxies that the environment names.
+fn proxies() -> Vec<String> {
+    let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let given = names.iter().filter_map(|n| std::env::var(n).ok());
+    let hosts = given.filter_map(|text| {
+        let url = url::Url::parse(&text).ok().filter(url::Url::has_host);
+        let url = url.or_else(|| url::Url::parse(&format!("http://{text}")).ok())?;
+        url.host_str().map(str::to_ascii_lowercase)
+    });
+    hosts.collect()
 }
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        let outside = self.outside;
+        let outside = self.outside && !self.proxies.iter().any(|p| p.eq_ignore_ascii_case(name.as_str()));
         Box::pin(async move {
             let host = name.as_str();
             let mut found = look_up(host).await?;
