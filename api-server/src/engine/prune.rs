@@ -91,6 +91,11 @@ impl Engine {
             {
                 continue;
             }
+            // It may have got a name since it was listed, such as the image of a build that is over now.
+            let Some(image) = self.images.get(&image.id) else { continue };
+            if dangling_only && !image.tags.is_empty() {
+                continue;
+            }
             let names: Vec<&String> = if image.is_named() {
                 image.tags.iter().chain(&image.digests).collect()
             } else {

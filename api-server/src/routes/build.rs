@@ -106,12 +106,18 @@ fn options(call: &Call) -> Result<Options> {
 }
 
 async fn build(mut call: Call) -> Result<Response<Body>> {
-    let options = options(&call)?;
     let quiet = call.query.flag("q");
     let id = call.query.text("buildid").to_owned();
     let source = match call.query.text("remote") {
         "" => Source::Stream(Box::new(body::blocking(call.take_body()))),
         url => Source::Url(url.to_owned()),
+    };
+    let options = match options(&call) {
+        Ok(options) => options,
+        Err(e) => {
+            source.refuse();
+            return Err(e);
+        }
     };
     let engine = call.engine.clone();
     // What is wrong with context and Dockerfile is a proper status; after that the answer is a stream.

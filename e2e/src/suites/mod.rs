@@ -4,6 +4,7 @@ mod api;
 mod bad_archives;
 mod bad_guests;
 mod brand;
+mod build;
 mod cli;
 mod cli_input;
 mod commit;
@@ -24,6 +25,8 @@ use crate::Test;
 pub(crate) fn all() -> Vec<Test> {
     [
         programs::TESTS,
+        build::PROGRAM_TESTS,
+        build::BASE_TESTS,
         bad_guests::TESTS,
         lifecycle::TESTS,
         images::TESTS,

@@ -25,6 +25,15 @@ pub enum Source {
     Url(String),
 }
 
+impl Source {
+    /// The build will not be: what the client sends is taken, so that it comes to read the answer.
+    pub fn refuse(self) {
+        if let Source::Stream(stream) = self {
+            tokio::task::spawn_blocking(move || drop(ReadOut(stream)));
+        }
+    }
+}
+
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -46,11 +55,9 @@ pub struct Definition {
 impl Engine {
     /// Reads the context and the Dockerfile in it.
     pub async fn prepare_build(self: &Arc<Self>, options: &Options, source: Source) -> Result<Definition> {
-        for tag in &options.tags {
-            let reference = Reference::parse(tag).map_err(|e| Error::invalid(e.to_string()))?;
-            if reference.digest().is_some() {
-                return Err(Error::invalid("build tag cannot contain a digest"));
-            }
+        if let Err(e) = check_tags(&options.tags) {
+            source.refuse();
+            return Err(e);
         }
         let scratch = self.settings.data_root.join("tmp");
         make_private_dir(&scratch)?;
@@ -85,6 +92,16 @@ impl Engine {
     }
 }
 
+fn check_tags(tags: &[String]) -> Result<()> {
+    for tag in tags {
+        let reference = Reference::parse(tag).map_err(|e| Error::invalid(e.to_string()))?;
+        if reference.digest().is_some() {
+            return Err(Error::invalid("build tag cannot contain a digest"));
+        }
+    }
+    Ok(())
+}
+
 fn is_git(url: &str) -> bool {
     let path = url.split('#').next().unwrap_or(url);
     url.starts_with("git://")
@@ -94,11 +111,29 @@ fn is_git(url: &str) -> bool {
 }
 
 fn read_stream(mut builder: Builder, stream: Box<dyn Read + Send>) -> Result<Builder> {
-    match open_archive(stream).map_err(|e| Error::invalid(e.to_string()))? {
+    let mut stream = ReadOut(stream);
+    match open_archive(&mut stream).map_err(|e| Error::invalid(e.to_string()))? {
         Some(mut tar) => builder.read(&mut tar)?,
         None => return Err(Error::invalid("the build context is not a tar archive")),
     }
     Ok(builder)
+}
+
+/// A client that still sends when the answer comes may never read it, so some more is taken than is needed.
+struct ReadOut(Box<dyn Read + Send>);
+
+impl Read for ReadOut {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Drop for ReadOut {
+    fn drop(&mut self) {
+        const MOST: u64 = 16 << 20;
+        // The client may have gone; nobody needs these bytes.
+        let _ = std::io::copy(&mut (&mut self.0).take(MOST), &mut std::io::sink());
+    }
 }
 
 /// An archive is the context; anything else is a Dockerfile without one.

@@ -456,8 +456,7 @@ impl Solver {
         }
         let file = script.as_ref().map(|s| s.write(&self.scratch)).transpose()?;
         if let (Some(script), Some(file)) = (&script, &file) {
-            let mount =
-                json!({ "Type": "bind", "Source": file.path(), "Target": script.path, "ReadOnly": true });
+            let mount = json!({ "Type": "bind", "Source": file.to_path_buf(), "Target": script.path, "ReadOnly": true });
             host.insert("Mounts".into(), json!([mount]));
         }
         let command = Command {
@@ -720,13 +719,14 @@ struct Script {
 }
 
 impl Script {
-    fn write(&self, dir: &std::path::Path) -> Result<tempfile::NamedTempFile> {
+    fn write(&self, dir: &std::path::Path) -> Result<tempfile::TempPath> {
         use std::io::Write;
         use std::os::unix::fs::PermissionsExt;
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(self.text.as_bytes())?;
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
-        Ok(file)
+        // Closed: what is open for writing cannot be executed.
+        Ok(file.into_temp_path())
     }
 }
 
