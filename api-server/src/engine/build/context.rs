@@ -129,13 +129,6 @@ impl Builder {
         }
     }
 
-    /// Takes one file at the top away.
-    pub(super) fn remove(&mut self, name: &[u8]) {
-        if let Some(root) = self.context.nodes.first_mut() {
-            root.children.remove(name);
-        }
-    }
-
     pub(super) fn tree(&self) -> &dyn Tree {
         &self.context
     }

@@ -169,10 +169,6 @@ fn dockerfile(mut builder: Builder, name: &str) -> Result<(Builder, String)> {
         let ignore = Ignore::parse(&String::from_utf8_lossy(&patterns)).map_err(Error::invalid)?;
         builder.leave_out(&ignore);
     }
-    // The client gave a Dockerfile from elsewhere a name that nobody chose.
-    if path.starts_with(".dockerfile.") {
-        builder.remove(path.as_bytes());
-    }
     Ok((builder, String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -514,8 +514,12 @@ impl Solver {
         if self.cached(state, &created_by).await? {
             return Ok(());
         }
-        let base = state.tree(&self.engine)?;
-        let layer = blocking(move || plan.layer(base)).await;
+        let (engine, image) = (self.engine.clone(), state.image.clone());
+        let layer = blocking(move || {
+            let base = image.map(|pin| image_tree(&engine, pin.id())).transpose()?;
+            plan.layer(base)
+        })
+        .await;
         let layer = layer.map_err(|e| failed(e.context("failed to copy files").into()))?;
         let how = self.derivation(state, created_by);
         state.image = Some(self.executor.commit(state.image.as_ref(), Some(layer), how).await?);

@@ -28,14 +28,6 @@ impl State {
         (State { image, config, is_cmd_set: false, author: String::new() }, triggers)
     }
 
-    /// The files of the image so far.
-    pub(super) fn tree(&self, engine: &Engine) -> Result<Option<Arc<dyn Tree>>> {
-        match &self.image {
-            Some(pin) => Ok(Some(image_tree(engine, pin.id())?)),
-            None => Ok(None),
-        }
-    }
-
     /// What variables in an instruction mean: the environment is stronger than arguments.
     pub(super) fn variables(&self, arguments: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut variables = arguments;
