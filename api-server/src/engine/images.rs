@@ -51,6 +51,24 @@ impl Image {
         self.architecture.is_empty() || self.architecture == host_architecture()
     }
 
+    fn of_summary(image: carrack_images::Summary) -> Image {
+        let mut config = Object::new();
+        if !image.labels.is_empty() {
+            config.insert("Labels".into(), json!(image.labels));
+        }
+        Image {
+            id: image.id.to_string(),
+            tags: image.references,
+            digests: image.digests,
+            size: image.size,
+            created: image.created.map(clock::rfc3339).unwrap_or_default(),
+            created_unix: image.created.map_or(0, |t| t.unix_timestamp()),
+            parent: image.parent.map(|p| p.to_string()).unwrap_or_default(),
+            config,
+            ..Image::default()
+        }
+    }
+
     fn of(image: &carrack_images::Image) -> Image {
         let config = &image.config;
         let text = |key: &str| config.raw[key].as_str().unwrap_or_default().to_string();
@@ -160,9 +178,10 @@ impl Images {
         &self.store
     }
 
-    /// All images, newest first.
+    /// All images, newest first, with what lists show: names, size, time, parent and labels. Nothing is read of the
+    /// images for that, however many there are.
     pub fn list(&self) -> Result<Vec<Image>> {
-        Ok(self.store.list().map_err(refused)?.iter().map(Image::of).collect())
+        Ok(self.store.summaries().map_err(refused)?.into_iter().map(Image::of_summary).collect())
     }
 
     pub fn resolve(&self, reference: &str) -> Result<Image> {

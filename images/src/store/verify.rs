@@ -167,6 +167,10 @@ impl Run<'_> {
             }
             let path = dir.join("b").join(node.n.to_string());
             if let Err(why) = body(&path, &node, bytes) {
+                // So that what comes in later does not link to it.
+                if let Some(object) = &node.object {
+                    let _ = std::fs::remove_file(self.store.objects.join(object.path()));
+                }
                 let name = String::from_utf8_lossy(&node.path).into_owned();
                 self.damaged(format!("file /{name} of layer sha256:{hex}"), why, false);
             }

@@ -56,6 +56,11 @@ fn bit_rot_is_found() {
     let (verified, damage) = verify(&f.store);
     assert!(verified.damaged == 1 && damage[0].ends_with("true"), "{damage:?}");
     assert!(verify(&f.store).1.is_empty());
+    // What is damaged is not linked to any more, so that it can come again.
+    std::fs::write(&body, [2; 3000]).unwrap();
+    assert!(!verify(&f.store).1.is_empty());
+    f.import(&tar(&[file("again", vec![1; 3000])]), "again:1").unwrap();
+    assert_eq!(f.read(&f.index("again:1"), "again"), vec![1; 3000]);
     std::fs::remove_file(&body).unwrap();
     assert!(verify(&f.store).1[0].contains("file /b of layer"));
     std::fs::remove_dir_all(f.store.layer_dir(&layer)).unwrap();
