@@ -16,6 +16,7 @@ mod server;
 mod version;
 
 pub use local::Local;
+pub use routes::detach::Filter as DetachKeys;
 
 use engine::store::Redb;
 use engine::{Engine, Settings};

@@ -1,14 +1,25 @@
 //! The client's side of an attached container, with a daemon or without: standard input in, frames or raw bytes out.
 
+use carrack_api_server::DetachKeys;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest frame that is believed, bytes; a line of a log is the longest that is sent.
 const MAX_FRAME: usize = 16 << 20;
 
 /// Copies standard input to the container in a thread of its own; its end is passed on, except for a terminal's.
-pub(crate) fn send_input(conn: UnixStream, has_tty: bool) -> io::Result<()> {
+///
+/// `keys`: those that end the session. They are not passed on; the connection is closed, and the result becomes true.
+pub(crate) fn send_input(
+    conn: UnixStream,
+    has_tty: bool,
+    mut keys: Option<DetachKeys>,
+) -> io::Result<Arc<AtomicBool>> {
+    let detached = Arc::new(AtomicBool::new(false));
+    let typed = detached.clone();
     let copy = move || {
         let mut conn = conn;
         let mut buf = vec![0u8; 64 << 10];
@@ -17,7 +28,16 @@ pub(crate) fn send_input(conn: UnixStream, has_tty: bool) -> io::Result<()> {
             match input.read(&mut buf) {
                 Ok(0) => break,
                 Ok(n) => {
-                    if conn.write_all(&buf[..n]).is_err() {
+                    let (bytes, leaves) = match &mut keys {
+                        Some(keys) => keys.pass(&buf[..n]),
+                        None => (buf[..n].to_vec(), false),
+                    };
+                    let sent = conn.write_all(&bytes);
+                    if leaves {
+                        typed.store(true, Ordering::SeqCst);
+                        let _ = conn.shutdown(Shutdown::Both);
+                    }
+                    if leaves || sent.is_err() {
                         return;
                     }
                 }
@@ -29,7 +49,8 @@ pub(crate) fn send_input(conn: UnixStream, has_tty: bool) -> io::Result<()> {
             let _ = conn.shutdown(Shutdown::Write);
         }
     };
-    std::thread::Builder::new().spawn(copy).map(drop)
+    std::thread::Builder::new().spawn(copy)?;
+    Ok(detached)
 }
 
 /// Copies a container's output (or a log, in the same format) until the other side closes the connection. A reader of ours that has gone away does

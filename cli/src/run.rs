@@ -71,7 +71,8 @@ fn drive(socket: &Path, args: &args::Container) -> Result<u8, Failure> {
     });
     if args.interactive {
         let input = attached.try_clone().map_err(|e| Failure::doing("dup", e))?;
-        attach::send_input(input, args.tty).map_err(|e| Failure::doing("cannot make a thread", e))?;
+        // There is nothing to leave: the container ends with its client.
+        attach::send_input(input, args.tty, None).map_err(|e| Failure::doing("cannot make a thread", e))?;
     }
     let streamed = attach::receive_output(&mut attached, args.tty);
     drop(raw);

@@ -1,12 +1,14 @@
 //! Sessions with the daemon's containers: `run` through the daemon, `exec`, `attach`.
 
-use crate::api::{Client, Connection, Query};
+use crate::api::{BodyReader, Client, Connection, Query};
 use crate::args;
 use crate::args::{Network, PullPolicy};
 use crate::failure::{Failure, OURS};
 use crate::signals::{Event, Passed};
 use crate::{attach, options, out, registry, signals, terminal};
+use carrack_api_server::DetachKeys;
 use serde_json::{Map, Value, json};
+use std::sync::atomic::Ordering;
 
 /// What a session is with.
 #[derive(Debug, Clone)]
@@ -27,22 +29,29 @@ impl Target {
 }
 
 /// What a session carries.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Streams {
     input: bool,
     tty: bool,
+    /// What ends the session of a terminal.
+    keys: DetachKeys,
     /// Whether signals are the container's.
     passed: Passed,
 }
 
-/// Carries a session until its streams end. `begun` runs when everything is ready for output to come.
+/// The keys of `--detach-keys`.
+fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {
+    DetachKeys::parse(text.unwrap_or_default()).map_err(|e| Failure::new(e.message))
+}
+
+/// Carries a session until its streams end; whether it was left by the detach keys. `begun` runs when everything is ready for output to come.
 fn converse(
     client: &Client,
     mut connection: Connection,
     target: &Target,
     streams: Streams,
     begun: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     // Raw before the start: the program must not see the line discipline's echo of what was typed early.
     let raw = if streams.tty && streams.input { terminal::Raw::enter() } else { None };
     begun()?;
@@ -62,13 +71,18 @@ fn converse(
             (Event::Signal(_), Target::Exec(_)) => {}
         }
     });
+    let mut detached = None;
     if streams.input {
         let input = connection.socket.try_clone().map_err(|e| Failure::doing("dup", e))?;
-        attach::send_input(input, streams.tty).map_err(|e| Failure::doing("cannot make a thread", e))?;
+        let sent = attach::send_input(input, streams.tty, Some(streams.keys).filter(|_| streams.tty));
+        detached = Some(sent.map_err(|e| Failure::doing("cannot make a thread", e))?);
     }
     let streamed = attach::receive_output(&mut connection, streams.tty);
     drop(raw);
-    streamed.map_err(|e| Failure::doing("output", e))
+    if detached.is_some_and(|d| d.load(Ordering::SeqCst)) {
+        return Ok(true);
+    }
+    streamed.map(|()| false).map_err(|e| Failure::doing("output", e))
 }
 
 fn text(value: &Value) -> Result<String, Failure> {
@@ -137,37 +151,28 @@ fn foreground(client: &Client, id: &str, args: &args::Run) -> Result<u8, Failure
     let connection = client.take_over(&format!("/containers/{id}/attach{query}"), Value::Null)?;
     let condition = if args.rm { "removed" } else { "next-exit" };
     let wait = format!("/containers/{id}/wait?condition={condition}");
-    let mut waiting = client.stream(hyper::Method::POST, &wait, crate::api::Body::None)?;
-    let streams = Streams { input: c.interactive, tty: c.tty, passed: Passed::Signals };
-    converse(client, connection, &Target::Container(id.to_owned()), streams, || {
+    let waiting = client.stream(hyper::Method::POST, &wait, crate::api::Body::None)?;
+    let keys = keys(args.detach_keys.as_deref())?;
+    let streams = Streams { input: c.interactive, tty: c.tty, keys, passed: Passed::Signals };
+    let left = converse(client, connection, &Target::Container(id.to_owned()), streams, || {
         client.post(&format!("/containers/{id}/start"), Value::Null).map(drop)
     })?;
-    if left_running(client, id, streams)? {
+    if left {
+        out::say(LEFT);
         return Ok(0);
     }
-    let mut answer = String::new();
-    std::io::Read::read_to_string(&mut waiting, &mut answer).map_err(|e| Failure::doing("the daemon", e))?;
-    let answer: Value =
-        serde_json::from_str(&answer).map_err(|e| Failure::doing("the daemon's answer", e))?;
-    Ok(exit_code(&answer["StatusCode"]))
+    waited(waiting)
 }
 
-/// Whether the session ended by the detach keys.
-fn left_running(client: &Client, id: &str, streams: Streams) -> Result<bool, Failure> {
-    if !(streams.tty && streams.input) {
-        return Ok(false);
-    }
-    match client.get(&format!("/containers/{id}/json")) {
-        Ok(seen) if seen["State"]["Running"] == true => {
-            out::say(
-                "\ndetached; the container goes on: `carrack attach` connects again, `carrack stop` ends it",
-            );
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
-        Err(e) if e.is_not_found() => Ok(false),
-        Err(e) => Err(e),
-    }
+const LEFT: &str =
+    "\ndetached; the container goes on: `carrack attach` connects again, `carrack stop` ends it";
+
+/// The exit code in the answer of a wait.
+fn waited(mut answer: BodyReader) -> Result<u8, Failure> {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut answer, &mut text).map_err(|e| Failure::doing("the daemon", e))?;
+    let answer: Value = serde_json::from_str(&text).map_err(|e| Failure::doing("the daemon's answer", e))?;
+    Ok(exit_code(&answer["StatusCode"]))
 }
 
 /// `carrack attach`.
@@ -190,19 +195,16 @@ pub(crate) fn attach(args: &args::Attach) -> Result<u8, Failure> {
         .flag("stderr", true)
         .flag("stdin", input)
         .option("detachKeys", args.detach_keys.as_deref());
-    let streams = Streams { input, tty, passed: Passed::Signals };
+    let keys = keys(args.detach_keys.as_deref())?;
+    let streams = Streams { input, tty, keys, passed: Passed::Signals };
     let connection = client.take_over(&format!("/containers/{id}/attach{query}"), Value::Null)?;
     let wait = format!("/containers/{id}/wait");
-    let mut waiting = client.stream(hyper::Method::POST, &wait, crate::api::Body::None)?;
-    converse(&client, connection, &Target::Container(id.clone()), streams, || Ok(()))?;
-    if left_running(&client, &id, streams)? {
+    let waiting = client.stream(hyper::Method::POST, &wait, crate::api::Body::None)?;
+    if converse(&client, connection, &Target::Container(id.clone()), streams, || Ok(()))? {
+        out::say(LEFT);
         return Ok(0);
     }
-    let mut answer = String::new();
-    std::io::Read::read_to_string(&mut waiting, &mut answer).map_err(|e| Failure::doing("the daemon", e))?;
-    let answer: Value =
-        serde_json::from_str(&answer).map_err(|e| Failure::doing("the daemon's answer", e))?;
-    Ok(exit_code(&answer["StatusCode"]))
+    waited(waiting)
 }
 
 /// `carrack exec`.
@@ -233,13 +235,13 @@ pub(crate) fn exec(args: &args::Exec) -> Result<u8, Failure> {
         return Ok(0);
     }
     let connection = client.take_over(&start, json!({ "Detach": false, "Tty": args.tty }))?;
-    let streams = Streams { input: args.interactive, tty: args.tty, passed: Passed::Nothing };
-    converse(&client, connection, &Target::Exec(id.clone()), streams, || Ok(()))?;
-    let seen = client.get(&format!("/exec/{id}/json"))?;
-    if seen["Running"] == true {
+    let keys = keys(args.detach_keys.as_deref())?;
+    let streams = Streams { input: args.interactive, tty: args.tty, keys, passed: Passed::Nothing };
+    if converse(&client, connection, &Target::Exec(id.clone()), streams, || Ok(()))? {
         out::say("\ndetached; the command goes on");
         return Ok(0);
     }
+    let seen = client.get(&format!("/exec/{id}/json"))?;
     Ok(exit_code(&seen["ExitCode"]))
 }
 

@@ -31,7 +31,7 @@ enum What {
     E2e { args: Vec<String> },
     /// The side-by-side table (arguments go to the program)
     Bench { args: Vec<String> },
-    /// Build the book
+    /// Write the manual pages and build the book
     Docs,
     /// Only the set-up: packages and images
     Setup,

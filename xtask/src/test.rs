@@ -96,6 +96,11 @@ pub(crate) fn bench(args: &[String]) -> Result<bool> {
 }
 
 pub(crate) fn docs() -> Result<bool> {
+    let pages = cargo::root().join("target/man").to_string_lossy().into_owned();
+    if !run("carrack-cli", &["man".to_owned(), pages.clone()], &[])? {
+        return Ok(false);
+    }
+    println!("xtask: the manual pages are in {pages}");
     let mut command = Command::new("mdbook");
     command.arg("build").current_dir(cargo::root().join("docs"));
     if !packages::present("mdbook") {

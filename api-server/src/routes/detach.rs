@@ -7,14 +7,17 @@ const DEFAULT: [u8; 2] = [16, 17];
 
 /// Passes on what is typed, but for the detach keys.
 #[derive(Debug, Clone)]
-pub(crate) struct Filter {
+pub struct Filter {
     keys: Vec<u8>,
     matched: usize,
 }
 
 impl Filter {
     /// Keys as `ctrl-a,x`; empty: the default.
-    pub(crate) fn parse(text: &str) -> Result<Filter> {
+    ///
+    /// # Errors
+    /// Keys that are none.
+    pub fn parse(text: &str) -> Result<Filter> {
         if text.is_empty() {
             return Ok(Filter { keys: DEFAULT.to_vec(), matched: 0 });
         }
@@ -24,7 +27,7 @@ impl Filter {
     }
 
     /// The bytes to pass on, and whether the sequence is complete. A partial match is held back until the next key.
-    pub(crate) fn pass(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+    pub fn pass(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         let mut out = Vec::with_capacity(typed.len());
         for &byte in typed {
             if byte == self.keys[self.matched] {

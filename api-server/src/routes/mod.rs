@@ -8,7 +8,7 @@ mod archives;
 pub(crate) mod body;
 mod build;
 mod containers;
-mod detach;
+pub(crate) mod detach;
 mod events;
 mod exec;
 mod files;

@@ -108,10 +108,10 @@ Without a daemon the container is removed when its command ends, and its command
 --detach, --name or --restart the container is the daemon's: it stays until `carrack rm`, unless --rm is given.
 
 Examples:
-  carrack run debian:12 -- python3 -c 'print(1)'
+  carrack run debian:12 -- perl -e 'print 6*7'
   carrack run -it -v $PWD:/work -w /work debian:12 bash
   tar c . | carrack run -i debian:12 tar tv
-  carrack run -d --name web -v $PWD:/srv:ro -w /srv debian:12 python3 -m http.server 8000
+  carrack run -d --name web -v $PWD:/srv:ro -w /srv python:3 python3 -m http.server 8000
 
 The exit code is the command's; 125 if Carrack failed, 126 if the command cannot be run, 127 if it was not found.")]
 pub(crate) struct Run {

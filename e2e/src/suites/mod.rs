@@ -15,6 +15,7 @@ mod images;
 mod lifecycle;
 mod programs;
 mod python;
+mod quickstart;
 mod registry;
 mod run;
 mod terminals;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Test> {
         run::TESTS,
         api::TESTS,
         daemonless::TESTS,
+        quickstart::TESTS,
         cli::TESTS,
         cli_input::TESTS,
     ]
