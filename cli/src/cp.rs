@@ -198,6 +198,8 @@ fn into(client: &Client, source: &Side<'_>, name: &str, path: &str, quiet: bool)
     if path.is_empty() {
         return Err(Failure::new(format!("a path in the container is missing: {name}:PATH")));
     }
+    // What is refused is best refused before it is sent: a daemon that answers early may not be heard.
+    client.get(&format!("/containers/{}/json", encode(name)))?;
     let put = |directory: &str, upload: Upload| {
         let query = Query::default().text("path", directory).flag("noOverwriteDirNonDir", true);
         let url = format!("/containers/{}/archive{query}", encode(name));
@@ -211,6 +213,9 @@ fn into(client: &Client, source: &Side<'_>, name: &str, path: &str, quiet: bool)
         Side::Stream => {
             if crate::terminal::is_stdin() {
                 return Err(Failure::new("requested to read from standard input, but that is a terminal"));
+            }
+            if stat(client, name, path)? != Some(true) {
+                return Err(Failure::new(format!("there is no directory {name}:{path}")));
             }
             let upload = Upload::new(|out| io::copy(&mut io::stdin().lock(), out).map(drop));
             return put(path, upload.map_err(no_thread)?);
@@ -273,7 +278,7 @@ fn stat(client: &Client, name: &str, path: &str) -> Result<Option<bool>, Failure
     let behind = format!("{}/.", path.trim_end_matches('/'));
     match client.stream(hyper::Method::HEAD, &query(&behind), Body::None) {
         Ok(_) => return Ok(Some(true)),
-        Err(e) if e.is_about_container() => return Err(e),
+        // No directory, or nothing at all.
         Err(_) => {}
     }
     match client.stream(hyper::Method::HEAD, &query(path), Body::None) {

@@ -47,11 +47,6 @@ impl Failure {
         self.status == Some(404)
     }
 
-    /// Whether there is no container of that name.
-    pub(crate) fn is_about_container(&self) -> bool {
-        self.message.starts_with("No such container")
-    }
-
     /// Whether there is no image of that name.
     pub(crate) fn is_about_image(&self) -> bool {
         self.is_not_found() && self.message.starts_with("No such image")

@@ -285,6 +285,8 @@ fn files_are_copied(cx: &Cx) -> Result<()> {
     let archive = carrack(cx, &["cp", &at("/opt/new"), "-"])?;
     archive.good()?;
     run(cx, command(cx), &["cp", "-", &at("/var/tmp")], &archive.stdout)?.good()?;
+    run(cx, command(cx), &["cp", "-", &at("/no/such")], &archive.stdout)?
+        .fails(1, "there is no directory")?;
     ensure!(ls("/var/tmp")?.contains("/var/tmp/new/two"), "the archive was not unpacked");
     let left = fs::read_dir(&out)?.flatten().any(|e| e.file_name().to_string_lossy().starts_with('.'));
     ensure!(!left, "something temporary is left");
