@@ -191,12 +191,10 @@ fn multi_stage(cx: &Cx) -> Result<()> {
 
 fn arguments_and_scopes(cx: &Cx) -> Result<()> {
     let tag = cx.own("i:1");
-    let file = format!(
-        "ARG V=12\nARG G=global\nFROM --platform=$BUILDPLATFORM debian:$V AS a\nRUN echo \"[$G]\" > /r\nARG G\nARG H=default\nARG TARGETARCH\nRUN echo \"$G $H $TARGETARCH [$HTTP_PROXY]\" >> /r\nENV H=env\nENV R=\"$H ${{N:-none}} ${{H:+set}} ${{H#e}} ${{H/n/N}}\"\nRUN echo \"$R\" >> /r\nFROM a\nRUN echo \"[$G]\" >> /r\n"
-    );
+    let file = "ARG V=12\nARG G=global\nFROM --platform=$BUILDPLATFORM debian:$V AS a\nRUN echo \"[$G]\" > /r\nARG G\nARG H=default\nARG TARGETARCH\nRUN echo \"$G $H $TARGETARCH [$HTTP_PROXY]\" >> /r\nENV H=env\nENV R=\"$H ${N:-none} ${H:+set} ${H#e} ${H/n/N}\"\nRUN echo \"$R\" >> /r\nFROM a\nRUN echo \"[$G]\" >> /r\n";
     ensure!(BASE == "debian:12");
     let args = ["--build-arg", "H=given", "--build-arg", "HTTP_PROXY=http://p", "--build-arg", "unused=1"];
-    let text = build(cx, &tag, &file, &[], &args)?.good()?;
+    let text = build(cx, &tag, file, &[], &args)?.good()?;
     ensure!(text.contains("[Warning] One or more build-args [unused] were not consumed"), "{text}");
     cx.sh(&tag, "cat /r; env | grep -c -e ^G= -e PROXY || true")?
         .prints("[]\nglobal given amd64 [http://p]\nenv none set nv eNv\n[]\n0")?;
@@ -208,10 +206,10 @@ fn arguments_and_scopes(cx: &Cx) -> Result<()> {
     // Another proxy is no other command; another argument is.
     let again = ["--build-arg", "H=given", "--build-arg", "HTTP_PROXY=http://q"];
     ensure!(
-        !build(cx, &tag, &file, &[], &again)?.good()?.contains("Running in"),
+        !build(cx, &tag, file, &[], &again)?.good()?.contains("Running in"),
         "a proxy is part of the cache's key"
     );
-    ensure!(build(cx, &tag, &file, &[], &["--build-arg", "H=other"])?.good()?.contains("Running in"));
+    ensure!(build(cx, &tag, file, &[], &["--build-arg", "H=other"])?.good()?.contains("Running in"));
     Ok(())
 }
 
