@@ -1,5 +1,6 @@
 """Containers by docker-py, as programs use it."""
 import io
+import socket
 import tarfile
 
 own = NAME
@@ -9,7 +10,7 @@ assert c.status == "created" and c.attrs["Config"]["Env"] == ["A=b"], c.attrs
 s = c.attach_socket(params={"stdin": 1, "stream": 1})
 c.start()
 s._sock.sendall(b"typed\n")
-s.close()
+s._sock.shutdown(socket.SHUT_WR)
 assert c.wait()["StatusCode"] == 3
 assert c.logs(stdout=True, stderr=False) == b"out\ntyped\n", c.logs()
 assert c.logs(stdout=False, stderr=True) == b"err\n"

@@ -334,6 +334,8 @@ impl Engine {
         let removed = self.images.remove(name, force, prune, &|id| self.image_user(id))?;
         for what in &removed {
             match what {
+                // A digest that goes with the last tag of its repository is nobody's event.
+                Removed::Untagged(gone) if gone.contains('@') && gone != name => {}
                 Removed::Untagged(_) => self.labelled_image_event("untag", &id, &id, labels.clone()),
                 // Layers are reported too, but are nobody's event.
                 Removed::Deleted(what) if known.contains(what) => self.image_event("delete", what, what),
