@@ -40,7 +40,10 @@ pub(super) async fn fetch(url: &str, scratch: &Path, teller: Option<&Executor>) 
     let total = download.size();
     let modified = http_date(download.last_modified());
     let (hear, mut heard) = watch::channel(0u64);
-    let (mut pieces, fill) = download.read(move |current| drop(hear.send(current)));
+    let (mut pieces, fill) = download.read(move |current| {
+        // Nobody may want to hear it.
+        let _ = hear.send(current);
+    });
     let mut builder = Builder::new(scratch)?;
     let stored = {
         let name = if name.is_empty() { "file".to_owned() } else { name.clone() };
