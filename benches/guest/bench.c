@@ -1,15 +1,23 @@
-// The program that is measured: natively, as a Carrack guest, and under every peer. It times itself and prints one line
-// for each measurement: NAME TAB VALUE TAB UNIT. Static, so that nothing but the measured call differs.
+// The program that is measured: natively, as a Carrack guest, and under every peer. It times itself. Static, so that
+// nothing but the measured call differs.
+//
+//   bench calls|work|all [PART]   one line for each measurement: NAME TAB VALUE TAB UNIT
+//   bench serve NAME              for each number of times on standard input, the nanoseconds that so many calls take
+//   bench true                    nothing
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <dirent.h>
 #include <linux/futex.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,7 +30,7 @@ static double now(void) {
     return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
-static int zero, sink, ev, ep, p1[2], p2[2], word, file;
+static int zero, sink, ev, ep, p1[2], p2[2], word, file, directory;
 static char *dynamic_true, *static_true;
 
 static void c_getpid(void) { syscall(SYS_getpid); }
@@ -41,6 +49,16 @@ static void c_readlink(void) { char b[256]; readlink("bench-link", b, sizeof b);
 static void c_create(void) { close(open("bench-new", O_CREAT | O_WRONLY, 0644)); unlink("bench-new"); }
 static void c_rename(void) { rename("bench-a", "bench-b"); rename("bench-b", "bench-a"); }
 static void c_mkdir(void) { mkdir("bench-dir", 0755); rmdir("bench-dir"); }
+static void c_getuid(void) { syscall(SYS_getuid); }
+static void c_chmod(void) { chmod("bench-file", 0644); }
+static void c_kill(void) { kill(getppid(), 0); }
+static void c_getdents(void) { char b[4096]; lseek(directory, 0, SEEK_SET); while (syscall(SYS_getdents64, directory, b, sizeof b) > 0) {} }
+static void c_bind(void) {
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in a = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {0}};
+    bind(s, (struct sockaddr *)&a, sizeof a);
+    close(s);
+}
 static void c_getcwd(void) { char b[4096]; syscall(SYS_getcwd, b, sizeof b); }
 static void c_ping(void) { char c = 0; write(p1[1], &c, 1); read(p2[0], &c, 1); }
 static void c_fork(void) { pid_t p = fork(); if (!p) _exit(0); waitpid(p, NULL, 0); }
@@ -55,7 +73,8 @@ static const struct { const char *name; void (*call)(void); int at_least; } call
     {"mmap+touch+munmap", c_mmap, 200}, {"epoll_wait", c_epoll, 1000}, {"fstat", c_fstat, 1000}, {"pread 4096 B", c_pread, 1000},
     {"stat", c_stat, 200}, {"stat of nothing", c_stat_fail, 200}, {"access", c_access, 200}, {"open+close", c_open, 200},
     {"readlink", c_readlink, 200}, {"getcwd", c_getcwd, 200}, {"create+unlink", c_create, 100}, {"rename twice", c_rename, 100},
-    {"mkdir+rmdir", c_mkdir, 100}, {"pipe ping-pong", c_ping, 100}, {"fork+exit+wait", c_fork, 30},
+    {"mkdir+rmdir", c_mkdir, 100}, {"getuid", c_getuid, 1000}, {"chmod", c_chmod, 100}, {"getppid+kill 0", c_kill, 200}, {"getdents of 32 names", c_getdents, 100},
+    {"socket+bind+close", c_bind, 100}, {"pipe ping-pong", c_ping, 100}, {"fork+exit+wait", c_fork, 30},
     {"fork+exec static", c_exec_static, 30}, {"vfork+exec static", c_vfork_exec, 30}, {"fork+exec dynamic", c_exec_dynamic, 30},
 };
 
@@ -74,6 +93,23 @@ static double measure(void (*call)(void), int n) {
         if (one * batch > 2e9) break;
     }
     return best;
+}
+
+static int serve(const char *name) {
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (strcmp(calls[i].name, name)) continue;
+        char line[64];
+        while (fgets(line, sizeof line, stdin)) {
+            long n = atol(line);
+            double start = now();
+            for (long k = 0; k < n; k++) calls[i].call();
+            printf("%.0f\n", now() - start);
+            fflush(stdout);
+        }
+        return 0;
+    }
+    fprintf(stderr, "no measurement is called %s\n", name);
+    return 2;
 }
 
 static void work(const char *name, const char *script) {
@@ -107,6 +143,13 @@ int main(int argc, char **argv) {
     unlink("bench-link");
     symlink("bench-file", "bench-link");
     close(open("bench-a", O_CREAT | O_WRONLY, 0644));
+    mkdir("bench-names", 0755);
+    for (int i = 0; i < 32; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "bench-names/%d", i);
+        close(open(name, O_CREAT | O_WRONLY, 0644));
+    }
+    directory = open("bench-names", O_RDONLY | O_DIRECTORY);
     ev = eventfd(0, 0);
     ep = epoll_create1(0);
     struct epoll_event e = {.events = EPOLLIN};
@@ -122,6 +165,7 @@ int main(int argc, char **argv) {
     }
     close(p1[0]);
     const char *only = argc > 2 ? argv[2] : "";
+    int result = argc > 2 && !strcmp(argv[1], "serve") ? serve(argv[2]) : 0;
     if (argc < 2 || !strcmp(argv[1], "calls") || !strcmp(argv[1], "all"))
         for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
             if (strstr(calls[i].name, only)) {
@@ -146,8 +190,14 @@ int main(int argc, char **argv) {
         work("gcc 100 files -j2", "cd cc && make -s -j2");
         system("rm -rf cc");
     }
+    for (int i = 0; i < 32; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "bench-names/%d", i);
+        unlink(name);
+    }
+    rmdir("bench-names");
     unlink("bench-file");
     unlink("bench-link");
     unlink("bench-a");
-    return 0;
+    return result;
 }

@@ -8,13 +8,20 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use crate::programs::{self, Linking, Program};
+use crate::table;
 
 /// Compiles the driver and the given programs into `target/conformance` and returns that directory.
 pub(crate) fn compile(programs: &[Program]) -> Result<PathBuf> {
     let out = target_directory().join("conformance");
     fs::create_dir_all(&out)?;
     let directory = programs::directory();
-    let headers = newest(&["t.h", "storm.h"].map(|h| directory.join(h)));
+    table::write(&out)?;
+    let mut headers = vec![out.join("table.h")];
+    for entry in fs::read_dir(&directory)? {
+        headers.push(entry?.path());
+    }
+    headers.retain(|h| h.extension().is_some_and(|e| e == "h"));
+    let headers = newest(&headers);
     build(&directory.join("driver.c"), &out.join("driver"), Linking::Static, headers)?;
     for program in programs {
         build(&program.source, &out.join(&program.name), program.linking, headers)?;
@@ -39,7 +46,10 @@ fn build(source: &Path, program: &Path, linking: Linking, headers: Option<System
         return Ok(());
     }
     let mut gcc = Command::new("gcc");
-    gcc.args(["-O1", "-w", "-pthread"]);
+    gcc.args(["-O1", "-w", "-pthread", "-Werror=implicit-function-declaration"]);
+    if let Some(out) = program.parent() {
+        gcc.arg("-I").arg(out);
+    }
     if linking == Linking::Static {
         gcc.arg("-static");
     }

@@ -10,6 +10,7 @@ mod leg;
 mod programs;
 mod report;
 mod run;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

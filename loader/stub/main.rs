@@ -209,6 +209,20 @@ global_asm!(
     "jc 9f",
     "bt eax, 11",
     "jc 9f",
+    // poll({fd, POLLIN | POLLPRI | POLLRDHUP}, 1, 0): what is there would have been given at once.
+    "mov eax, [rdx + 104]",
+    "mov rcx, {readable}",
+    "or rax, rcx",
+    "push rax",
+    "mov rdi, rsp",
+    "mov esi, 1",
+    "xor edx, edx",
+    "mov eax, 7",
+    "syscall",
+    "pop rcx",
+    "mov rdx, rsp",
+    "test eax, eax",
+    "jg 9f",
     "5: mov r10, [rdx + 168]",
     "cmp word ptr [r10], 0x050f",
     "jne 9f",
@@ -220,6 +234,7 @@ global_asm!(
     "ud2",
     ".popsection",
     set = const INTERRUPTIBLE_SET,
+    readable = const 0x2003_u64 << 32,
 );
 
 // The supervisor has set the registers for a native call, and rsp to a RawParkFrame below the red zone.

@@ -233,7 +233,8 @@ pub(crate) fn getgroups(cx: &Call, size: Int, list: Out) -> SysResult {
     if size.0 < 0 || (size.0 != 0 && size.0 < n) {
         bail!(EINVAL);
     }
-    if size.0 != 0 {
+    // Without groups nothing is written, wherever the list is.
+    if size.0 != 0 && n != 0 {
         cx.memory().write(list.0.0, bytemuck::cast_slice(&c.groups))?;
     }
     value(n)

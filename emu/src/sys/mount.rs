@@ -19,6 +19,8 @@ const MS_REMOUNT: u64 = 32;
 const MS_BIND: u64 = 4096;
 const MS_MOVE: u64 = 8192;
 const MS_REC: u64 = 16384;
+/// Of the kernel's own mounts.
+const SB_NOUSER: u64 = 1 << 31;
 const MS_PROPAGATION: u64 = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20;
 
 fn read_string(cx: &Call, at: StrPtr) -> Result<Option<Vec<u8>>, Errno> {
@@ -26,6 +28,17 @@ fn read_string(cx: &Call, at: StrPtr) -> Result<Option<Vec<u8>>, Errno> {
         return Ok(None);
     }
     cx.read_path(at.0.0).map(Some)
+}
+
+/// copy_mount_options(): what can be read of a page's length, even without its end.
+fn options(cx: &Call, at: Ptr) -> Result<Vec<u8>, Errno> {
+    match cx.memory().read_cstr(at.0.0, 4095) {
+        Err(e) if e.code() == libc::EFAULT => {
+            let mut bytes = vec![0; 4096 - (at.0.0 % 4096) as usize];
+            cx.memory().read(at.0.0, &mut bytes).map(|()| bytes)
+        }
+        other => other.map(Option::unwrap_or_default),
+    }
 }
 
 /// The per-mount flags among MS_* bits.
@@ -49,15 +62,17 @@ pub(crate) fn mount(
 ) -> SysResult {
     let fstype = read_string(cx, fstype)?;
     let source = read_string(cx, source)?;
-    let data =
-        if data.is_null() { Vec::new() } else { cx.memory().read_cstr(data.0.0, 4095)?.unwrap_or_default() };
+    let data = if data.is_null() { Vec::new() } else { options(cx, data)? };
     let walker = Walker::new(cx);
     let at = walker.path_at(DirFd::CWD, target, LookupFlags::FOLLOW)?;
-    need(&walker.cred, Caps::SYS_ADMIN)?;
     let mut flags = flags.0;
     if flags & 0xffff_0000 == 0xc0ed_0000 {
         flags &= 0xffff;
     }
+    if flags & SB_NOUSER != 0 {
+        bail!(EINVAL);
+    }
+    need(&walker.cred, Caps::SYS_ADMIN)?;
     if flags & MS_REMOUNT != 0 {
         if !at.is_mount_root() {
             bail!(EINVAL);

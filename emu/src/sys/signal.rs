@@ -349,7 +349,15 @@ pub(crate) fn pidfd_send_signal(
         // By value; every pidfd that a guest can hold is of a task of this container.
         return Ok(Outcome::Continue);
     }
-    let bytes = queued(cx, info.0, sig.0, target.tgid == cx.task.tgid)?;
+    let to_self = target.tgid == cx.task.tgid;
+    if cx.memory().read_obj::<i32>(info.0.0)? != sig.0 {
+        bail!(EINVAL);
+    }
+    let bytes = queued(cx, info.0, sig.0, to_self)?;
+    if to_self {
+        // Any siginfo may be sent to oneself, and what it says concerns the caller alone.
+        return Ok(Outcome::Continue);
+    }
     let dup = cx.duplicate_fd(pidfd.0)?;
     let r = crate::platform::host::pidfd_send_siginfo(dup.as_fd(), sig.0, &bytes, flags.0);
     nix::errno::Errno::result(r).map(|_| Outcome::Value(0)).map_err(|e| Errno::new(e as i32))
