@@ -1,0 +1,74 @@
+// subject: the sched_* family, priorities and I/O priorities of oneself and of a child
+#include "t.h"
+struct attr { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; uint32_t util_min, util_max; };
+static void both(pid_t p) {
+    struct sched_param s = {0}, one = {1};
+    struct timespec t;
+    cpu_set_t m;
+    T(sched_getscheduler(p));
+    T(sched_getparam(p, &s));
+    T(sched_setscheduler(p, SCHED_BATCH, &s));
+    T(sched_getscheduler(p));
+    T(sched_setscheduler(p, SCHED_IDLE, &s));
+    T(sched_getscheduler(p));
+    T(sched_setscheduler(p, SCHED_OTHER, &s));
+    T(sched_getscheduler(p));
+    T(sched_setscheduler(p, SCHED_FIFO, &one));
+    T(sched_setscheduler(p, SCHED_OTHER, &one));
+    T(sched_setscheduler(p, 77, &s));
+    T(sched_setscheduler(p, SCHED_OTHER, NULL));
+    T(sched_setparam(p, &one));
+    T(sched_rr_get_interval(p, &t));
+    IS(t.tv_sec == 0);
+    OK(sched_getaffinity(p, sizeof m, &m));
+    IS(CPU_COUNT(&m) >= 1);
+    T(syscall(SYS_sched_getaffinity, p, 4, &m));
+    T(syscall(SYS_sched_getaffinity, p, 9, &m));
+    T(sched_setaffinity(p, sizeof m, &m));
+    CPU_ZERO(&m);
+    T(sched_setaffinity(p, sizeof m, &m));
+    struct attr a = {0};
+    T(syscall(SYS_sched_getattr, p, &a, sizeof a, 0));
+    printf("%u %u %d %u\n", a.size, a.policy, a.nice, a.priority);
+    T(syscall(SYS_sched_getattr, p, &a, 8, 0));
+    T(syscall(SYS_sched_getattr, p, &a, sizeof a, 1));
+    a.nice = 3;
+    T(syscall(SYS_sched_setattr, p, &a, 0));
+    T(getpriority(PRIO_PROCESS, p));
+    a.size = 1;
+    T(syscall(SYS_sched_setattr, p, &a, 0));
+    printf("%u\n", a.size);
+    T(setpriority(PRIO_PROCESS, p, 5));
+    T(getpriority(PRIO_PROCESS, p));
+    T(setpriority(PRIO_PROCESS, p, -5));
+    T(setpriority(PRIO_PROCESS, p, 100));
+    T(getpriority(PRIO_PROCESS, p));
+    T(syscall(SYS_ioprio_set, 1, p, 2 << 13 | 5));
+    T(syscall(SYS_ioprio_get, 1, p));
+    T(syscall(SYS_ioprio_set, 1, p, 1 << 13));
+    T(syscall(SYS_ioprio_set, 1, p, 9 << 13));
+}
+int main(void) {
+    pid_t c = fork();
+    if (c == 0) for (;;) pause();
+    both(c);
+    both(0);
+    struct sched_param s = {0};
+    T(sched_getscheduler(-1));
+    T(sched_getscheduler(0x3fffffff));
+    T(sched_getparam(0x3fffffff, &s));
+    T(getpriority(PRIO_PROCESS, 0x3fffffff));
+    T(getpriority(PRIO_PGRP, 0x3fffffff));
+    T(getpriority(9, 0));
+    T(getpriority(PRIO_PGRP, 0));
+    T(setpriority(PRIO_PGRP, 0, 19));
+    T(getpriority(PRIO_PROCESS, c));
+    T(nice(0));
+    for (int i = 0; i < 8; i++) printf("%d %d %d\n", i, sched_get_priority_min(i), sched_get_priority_max(i));
+    T(syscall(SYS_ioprio_get, 1, 0x3fffffff));
+    T(syscall(SYS_ioprio_get, 9, 0));
+    kill(c, SIGKILL);
+    reap("child", c);
+    T(sched_getscheduler(c));
+    return 0;
+}
