@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::Figures;
-use crate::peers::Peer;
+use carrack_benches::Figures;
+use carrack_benches::peers::Peer;
+
 use crate::table::native;
 
 const LEFT: f64 = 190.0;

@@ -4,19 +4,17 @@
 //! different days or machines say nothing about each other.
 
 mod chart;
-mod peers;
 mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use carrack_benches::peers::{Peer, Scene};
+use carrack_benches::{Figures, keep};
 use clap::Parser;
-
-use crate::peers::{Peer, Scene};
 
 #[derive(Debug, Parser)]
 #[command(name = "carrack-benches", about = "Side-by-side figures, as ratios to native")]
@@ -41,9 +39,6 @@ struct Args {
     out: PathBuf,
 }
 
-/// Figures of one leg: measurement → value in its unit; `None` where it failed.
-pub(crate) type Figures = BTreeMap<String, Option<f64>>;
-
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,7 +51,6 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let scene = Scene::new(&args.carrack, &args.base)?;
-    compile(&scene.path("bench"))?;
     let mut order = Vec::new();
     let mut legs: Vec<(Peer, Figures)> = Vec::new();
     for peer in Peer::ALL {
@@ -100,16 +94,6 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the measuring program.
-fn compile(to: &Path) -> Result<()> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/bench.c");
-    let status = Command::new("gcc").args(["-O2", "-static", "-w", "-o"]).arg(to).arg(source).status()?;
-    if !status.success() {
-        bail!("gcc: {status}");
-    }
-    Ok(fs::set_permissions(to, fs::Permissions::from_mode(0o755))?)
-}
-
 /// Runs a leg and keeps the least of each measurement.
 fn collect(mut command: Command, figures: &mut Figures, order: &mut Vec<String>) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
@@ -126,16 +110,4 @@ fn collect(mut command: Command, figures: &mut Figures, order: &mut Vec<String>)
         bail!("{}: {}", output.status, text.lines().last().unwrap_or_default());
     }
     Ok(())
-}
-
-/// Keeps the least value of a measurement.
-pub(crate) fn keep(figures: &mut Figures, order: &mut Vec<String>, name: &str, value: Option<f64>) {
-    if !order.iter().any(|o| o == name) {
-        order.push(name.to_owned());
-    }
-    let entry = figures.entry(name.to_owned()).or_insert(value);
-    *entry = match (*entry, value) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
 }

@@ -12,13 +12,13 @@ use crate::{Figures, keep};
 
 /// The uid of everything that needs no privilege, where we are root.
 const ORDINARY: u32 = 12345;
-const IMAGE: &str = "bench:latest";
+pub(crate) const IMAGE: &str = "bench:latest";
 /// Measurements of a start; the least counts.
 const STARTS: u32 = 5;
 
 /// Who runs the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
+pub enum Peer {
     Native,
     Carrack,
     Proot,
@@ -28,10 +28,12 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: &[Peer] =
+    /// In the order of the table.
+    pub const ALL: &[Peer] =
         &[Peer::Native, Peer::Carrack, Peer::Runsc, Peer::Runc, Peer::Bwrap, Peer::Proot];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name on the command line and in the table.
+    pub fn name(self) -> &'static str {
         match self {
             Peer::Native => "native",
             Peer::Carrack => "carrack",
@@ -45,17 +47,26 @@ impl Peer {
 
 /// Files of the benches, in a directory of their own.
 #[derive(Debug)]
-pub(crate) struct Scene {
+pub struct Scene {
     directory: tempfile::TempDir,
     base: PathBuf,
 }
+
+/// The carrack to measure and the tar of a root file system, as `cargo xtask bench` names them.
+pub const CARRACK: &str = "CARRACK";
+/// See [`CARRACK`].
+pub const BASE: &str = "CARRACK_BENCH_BASE";
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 impl Scene {
-    pub(crate) fn new(carrack: &Path, base: &Path) -> Result<Scene> {
+    /// A scene for this binary and this tar.
+    ///
+    /// # Errors
+    /// Where a directory cannot be made or the measuring program not be compiled.
+    pub fn new(carrack: &Path, base: &Path) -> Result<Scene> {
         let directory = tempfile::Builder::new().prefix("carrack-bench.").tempdir_in("/tmp")?;
         let scene = Scene { directory, base: base.to_owned() };
         fs::set_permissions(scene.path(""), fs::Permissions::from_mode(0o755))?;
@@ -68,18 +79,48 @@ impl Scene {
         fs::copy(carrack, scene.path("carrack"))
             .with_context(|| format!("cannot copy {}", carrack.display()))?;
         fs::set_permissions(scene.path("carrack"), fs::Permissions::from_mode(0o755))?;
+        scene.compile()?;
         Ok(scene)
     }
 
+    /// The scene that the environment describes, with Carrack's image imported; nothing where it describes none.
+    ///
+    /// # Errors
+    /// As [`Scene::new`] and [`Scene::import`].
+    pub fn of_environment() -> Result<Option<Scene>> {
+        let [carrack, base] = [CARRACK, BASE].map(|name| std::env::var_os(name).map(PathBuf::from));
+        let (Some(carrack), Some(base)) = (carrack, base) else {
+            println!(
+                "{CARRACK} and {BASE} are not set: these benches run through `cargo xtask bench criterion`"
+            );
+            return Ok(None);
+        };
+        let scene = Scene::new(&carrack, &base)?;
+        scene.import()?;
+        Ok(Some(scene))
+    }
+
+    /// Compiles the measuring program.
+    fn compile(&self) -> Result<()> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/bench.c");
+        let program = self.path("bench");
+        let status =
+            Command::new("gcc").args(["-O2", "-static", "-w", "-o"]).arg(&program).arg(source).status()?;
+        if !status.success() {
+            bail!("gcc: {status}");
+        }
+        Ok(fs::set_permissions(program, fs::Permissions::from_mode(0o755))?)
+    }
+
     /// A path below the directory; the measuring program is `bench`, seen by guests as `/bench/bench`.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         if name == "bench" {
             return self.directory.path().join("share/bench");
         }
         self.directory.path().join(name)
     }
 
-    fn ordinary(&self, program: &Path) -> Command {
+    pub(crate) fn ordinary(&self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
         if is_root() {
             let id = ORDINARY.to_string();
@@ -92,11 +133,33 @@ impl Scene {
         command
     }
 
-    /// Makes what the peer needs; an error says why it cannot take part.
-    pub(crate) fn prepare(&self, peer: Peer) -> Result<()> {
+    /// Makes what the peer needs.
+    ///
+    /// # Errors
+    /// Why it cannot take part.
+    pub fn prepare(&self, peer: Peer) -> Result<()> {
         if peer != Peer::Native && peer != Peer::Carrack && !installed(peer.name()) {
             bail!("not installed");
         }
+        self.unpack()?;
+        match peer {
+            Peer::Carrack => self.import()?,
+            Peer::Runc | Peer::Runsc => {
+                if !is_root() {
+                    bail!("needs root");
+                }
+                self.bundle()?;
+            }
+            _ => {}
+        }
+        if peer != Peer::Native {
+            succeed(self.command(peer, &["bench", "true"])?).context("cannot run a program")?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks the root file system, which the peers work on and which is searched natively.
+    fn unpack(&self) -> Result<()> {
         if !self.path("root").exists() {
             // Unpacked by the ordinary user's rights where we have no others: its files then all belong to it.
             fs::create_dir(self.path("root"))?;
@@ -112,31 +175,20 @@ impl Scene {
             fs::create_dir_all(self.path("root/bench"))?;
             fs::set_permissions(self.path("root/tmp"), fs::Permissions::from_mode(0o1777))?;
         }
-        match peer {
-            Peer::Carrack => {
-                let mut import = self.ordinary(&self.path("carrack"));
-                import.arg("import").arg("--data-root").arg(self.path("data")).arg(&self.base).arg(IMAGE);
-                // The tar may be in a directory that the ordinary user cannot enter.
-                let copy = self.path("base.tar");
-                if is_root() {
-                    fs::hard_link(&self.base, &copy).or_else(|_| fs::copy(&self.base, &copy).map(|_| ()))?;
-                    import = self.ordinary(&self.path("carrack"));
-                    import.arg("import").arg("--data-root").arg(self.path("data")).arg(&copy).arg(IMAGE);
-                }
-                succeed(import)?;
-            }
-            Peer::Runc | Peer::Runsc => {
-                if !is_root() {
-                    bail!("needs root");
-                }
-                self.bundle()?;
-            }
-            _ => {}
-        }
-        if peer != Peer::Native {
-            succeed(self.command(peer, &["bench", "true"])?).context("cannot run a program")?;
-        }
         Ok(())
+    }
+
+    /// Makes Carrack's image of it.
+    ///
+    /// # Errors
+    /// What `carrack import` says.
+    pub fn import(&self) -> Result<()> {
+        // The tar may be in a directory that the ordinary user cannot enter.
+        let copy = self.path("base.tar");
+        fs::hard_link(&self.base, &copy).or_else(|_| fs::copy(&self.base, &copy).map(|_| ()))?;
+        let mut import = self.ordinary(&self.path("carrack"));
+        import.arg("import").arg("--data-root").arg(self.path("data")).arg(&copy).arg(IMAGE);
+        succeed(import)
     }
 
     /// An OCI bundle for runc and runsc.
@@ -165,7 +217,7 @@ impl Scene {
     }
 
     /// A command that runs a program of the root file system, or `bench`, under the peer.
-    pub(crate) fn command(&self, peer: Peer, words: &[&str]) -> Result<Command> {
+    pub fn command(&self, peer: Peer, words: &[&str]) -> Result<Command> {
         let (first, rest) = words.split_first().context("no program")?;
         let guest = if *first == "bench" { "/bench/bench" } else { first };
         let root = self.path("root");
@@ -180,7 +232,7 @@ impl Scene {
                 let mut command = self.ordinary(&self.path("carrack"));
                 command.arg("run").arg("--data-root").arg(self.path("data"));
                 command.arg("-v").arg(format!("{}:/bench", self.path("share").display()));
-                command.args(["-e", "BENCH_DIR=/tmp", "-e", "BENCH_ROOT=/", IMAGE, "--", guest]);
+                command.args(["-i", "-e", "BENCH_DIR=/tmp", "-e", "BENCH_ROOT=/", IMAGE, "--", guest]);
                 command
             }
             Peer::Proot => {
@@ -227,7 +279,7 @@ impl Scene {
     }
 
     /// What it takes to start and end a static program.
-    pub(crate) fn starts(&self, peer: Peer, figures: &mut Figures, order: &mut Vec<String>) -> Result<()> {
+    pub fn starts(&self, peer: Peer, figures: &mut Figures, order: &mut Vec<String>) -> Result<()> {
         for _ in 0..STARTS {
             let mut command = self.command(peer, &["bench", "true"])?;
             command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -240,7 +292,7 @@ impl Scene {
     }
 
     /// Proportional memory in KiB of an idle container, the sleeping program included.
-    pub(crate) fn idle_memory(&self, peer: Peer) -> Result<Option<f64>> {
+    pub fn idle_memory(&self, peer: Peer) -> Result<Option<f64>> {
         let mut command = self.command(peer, &["/bin/sleep", "20"])?;
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         std::thread::sleep(Duration::from_millis(1500));
@@ -277,12 +329,13 @@ fn proportional(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-fn installed(program: &str) -> bool {
+/// Whether a program is in the path.
+pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|d| d.join(program).is_file())
 }
 
-fn succeed(mut command: Command) -> Result<()> {
+pub(crate) fn succeed(mut command: Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         bail!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::Figures;
-use crate::peers::Peer;
+use carrack_benches::Figures;
+use carrack_benches::peers::Peer;
 
 /// The table.
 pub(crate) fn markdown(order: &[String], legs: &[(Peer, Figures)]) -> String {

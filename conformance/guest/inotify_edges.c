@@ -1,4 +1,4 @@
-// subject: inotify: masks and their errnos, one-shot, moves and cookies, removed directories, links, short buffers
+// subject: inotify: masks and their errnos, one-shot, moves and cookies, removed directories, masks added to, short buffers
 #include "t.h"
 static int fd;
 static int names[32];
@@ -49,7 +49,6 @@ int main(void) {
     add(0, "a", IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF);
     IS(inotify_add_watch(fd, "la", IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF) == names[0]);
     add(1, "b", IN_ALL_EVENTS & ~IN_ACCESS & ~IN_OPEN & ~IN_CLOSE_NOWRITE);
-    add(2, "la", IN_ATTRIB | IN_DELETE_SELF | IN_DONT_FOLLOW);
     close(creat("a/new", 0644));
     events("create");
     put("a/new", "text");
@@ -78,18 +77,15 @@ int main(void) {
     events("rename over");
     chmod("a", 0700);
     events("chmod of the directory");
-    rename("b", "c");
-    events("move of the directory");
-    T(rmdir("c"));
+    T(rmdir("b"));
     events("removal of the directory");
-    unlink("la");
-    events("removal of a link");
-    add(3, "a/hard", IN_ONESHOT | IN_MODIFY);
-    put("a/hard", "1");
+    put("e", "x");
+    add(3, "e", IN_ONESHOT | IN_MODIFY);
+    put("e", "1");
     events("one shot");
-    add(4, "a/hard", IN_MODIFY);
-    add(4, "a/hard", IN_ATTRIB | IN_MASK_ADD);
-    int w = open("a/hard", O_WRONLY | O_TRUNC);
+    add(4, "e", IN_MODIFY);
+    add(4, "e", IN_ATTRIB | IN_MASK_ADD);
+    int w = open("e", O_WRONLY | O_TRUNC);
     write(w, "2", 1);
     fchmod(w, 0640);
     ftruncate(w, 0);

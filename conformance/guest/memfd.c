@@ -82,8 +82,6 @@ int main(int argc, char **argv) {
         T(fchmod(noexec, 0700));
     }
     T(flock(plain, LOCK_EX | LOCK_NB));
-    T(fsetxattr(plain, "user.a", "b", 1, 0));
-    T(fgetxattr(plain, "user.a", b, 10));
     T(fallocate(plain, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096));
     T(fsync(plain));
     T(linkat(AT_FDCWD, path, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW));

@@ -29,7 +29,7 @@ enum What {
     Conformance { args: Vec<String> },
     /// End-to-end tests with the docker client (arguments go to the runner)
     E2e { args: Vec<String> },
-    /// The side-by-side table (arguments go to the program)
+    /// The side-by-side table; with `criterion`, the benches of single calls (arguments go to the program)
     Bench { args: Vec<String> },
     /// Write the manual pages and build the book
     Docs,

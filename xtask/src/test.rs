@@ -30,6 +30,8 @@ pub(crate) fn test() -> Result<bool> {
         ("unit tests", || cargo::passes(cargo::cargo(&["test", "--workspace", "--quiet"]))),
         ("conformance", || conformance(&[])),
         ("end-to-end", || e2e(&[])),
+        // Each once, unoptimised and without a measurement.
+        ("benches run", || criterion(&["test", "--quiet", "--package", "carrack-benches", "--benches"], &[])),
     ];
     let mut summary = Vec::new();
     for (name, step) in steps {
@@ -89,10 +91,26 @@ pub(crate) fn e2e(args: &[String]) -> Result<bool> {
     run("carrack-e2e", &all, args)
 }
 
+/// `cargo xtask bench`: the side-by-side program, or the criterion benches.
 pub(crate) fn bench(args: &[String]) -> Result<bool> {
     packages::ensure(packages::CONFORMANCE)?;
+    if let Some((first, rest)) = args.split_first()
+        && first == "criterion"
+    {
+        return criterion(&["bench", "--package", "carrack-benches", "--benches", "--"], rest);
+    }
+    println!(
+        "xtask: all figures side by side; `cargo xtask bench criterion [FILTER]` follows single calls over time"
+    );
     let all = words(&[("--carrack", &cargo::carrack()?), ("--base", &images::programs()?)]);
     run("carrack-benches", &all, args)
+}
+
+/// The criterion benches, which are told what to measure by the environment.
+fn criterion(command: &[&str], args: &[String]) -> Result<bool> {
+    let mut command: Command = cargo::cargo(command);
+    command.env("CARRACK", cargo::carrack()?).env("CARRACK_BENCH_BASE", images::base()?).args(args);
+    cargo::passes(command)
 }
 
 pub(crate) fn docs() -> Result<bool> {

@@ -4,13 +4,13 @@ use super::path::{Object, Walker};
 use super::stat::lookup_flags;
 use super::{Call, OK, SysResult};
 use crate::bail;
-use crate::errno::Errno;
+use crate::errno::{Errno, host};
 use crate::platform::host::{prlimit_get, tgkill};
 use crate::task::Caps;
 use crate::vfs::permission::{
     Access, in_group_or_capable, inode_permission, mode_after_chown, mode_after_write, owner_or_capable,
 };
-use crate::vfs::{Kind, LookupFlags, SetAttr, SetTime, Timespec};
+use crate::vfs::{Kind, LookupFlags, SetAttr, SetTime, Timespec, anon};
 use carrack_syscalls::arg::{
     AtFlags, DirFd, Fd, Gid, Mode, Off, PathPtr, Ptr, TimespecPairPtr, TimevalPtr, Uid,
 };
@@ -46,8 +46,11 @@ pub(crate) fn fchmod(cx: &Call, fd: Fd, mode: Mode) -> SysResult {
 }
 
 fn chmod_object(walker: &Walker<'_>, object: &Object, mode: Mode) -> SysResult {
-    // A pipe's mode is nobody's business but the kernel's that made it.
-    let Object::Vfs(path) = object else { return OK };
+    let path = match object {
+        Object::Vfs(path) => path,
+        // A pipe's mode is nobody's business but the kernel's that made it.
+        Object::Anonymous(fd) => return chmod_memfd(walker.cx, *fd, mode),
+    };
     walker.want_write(path)?;
     let attr = path.inode.perm()?;
     if !owner_or_capable(&walker.cred, &attr) {
@@ -62,6 +65,15 @@ fn chmod_object(walker: &Walker<'_>, object: &Object, mode: Mode) -> SysResult {
     }
     path.inode.setattr(&SetAttr { mode: Some(mode), ..SetAttr::default() })?;
     walker.cx.kernel.ids.mirrors.attributes(&path.inode);
+    OK
+}
+
+/// The permission bits of a memfd say whether it may be executed, and can be sealed.
+fn chmod_memfd(cx: &Call, fd: i32, mode: Mode) -> SysResult {
+    if anon::is_memfd(&crate::platform::fds::host_name(cx.tid(), fd)?) {
+        let mode = rustix::fs::Mode::from_raw_mode(mode.0 & 0o7777);
+        rustix::fs::fchmod(cx.duplicate_fd(fd)?, mode).map_err(host)?;
+    }
     OK
 }
 

@@ -25,14 +25,17 @@ use super::image::{self, Prepared, Program};
 use super::reissue::{set_call, stopped_after_call};
 use super::{Call, OK, Outcome, SysResult};
 use crate::errno::Errno;
+use crate::platform::inject::Puppet;
 use crate::platform::ptrace::{Regs, Stop, Tracee};
 use crate::task::Reissue;
+use crate::vfs::anon;
 use crate::vfs::ids::OpenFile;
 use crate::{bail, err};
 use carrack_loader::stub;
 use carrack_syscalls::arg::*;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// Programs that a task is about to become, by host thread id: filed by the caller's id, moved to the group's at
 /// EVENT_EXEC, taken when the stub asks.
@@ -87,8 +90,8 @@ fn by_descriptor(cx: &Call, fd: i32) -> Result<Program, Errno> {
     }
     match cx.open_file(fd)? {
         OpenFile::Vfs(path) => Ok(Program::File(path)),
-        OpenFile::Anonymous { name } if name.starts_with(b"/memfd:") => {
-            Ok(Program::Memfd(cx.duplicate_fd(fd)?))
+        OpenFile::Anonymous { name } if anon::is_memfd(&name) => {
+            Ok(Program::Memfd(cx.duplicate_fd(fd)?, name))
         }
         OpenFile::Anonymous { .. } => bail!(EACCES),
     }
@@ -106,6 +109,14 @@ fn run(
     let mut prepared = image::prepare(cx, file, name, argv, envp)?;
     if made_up {
         prepared.name_after_file();
+    }
+    if cx.task.process.shares_files() {
+        // The stub's descriptor would stay behind in the table of the others: exec ends the sharing first, as Linux does.
+        let mut puppet = Puppet::stop(&cx.task, &*cx.door)?;
+        puppet.call(libc::SYS_unshare, [libc::CLONE_FILES as u64, 0, 0, 0, 0, 0])?;
+        cx.task.process.has_own_files();
+        puppet.repeat(cx.nr, cx.args)?;
+        return Ok(Outcome::Answered);
     }
     let fd = image::add_fd(cx, &cx.kernel.stub.file, true)?;
     cx.door.about_to_block();
@@ -178,6 +189,8 @@ fn became_stub(cx: &Call, tracee: &mut Tracee, mask: u64) -> Option<()> {
     let prepared = cx.kernel.execs.by_tid.lock().remove(&cx.tid())?;
     let process = &cx.task.process;
     process.actions.lock().reset();
+    // set_personality_64bit()
+    process.personality.fetch_and(!(libc::READ_IMPLIES_EXEC as u32), Ordering::Relaxed);
     *process.exe.write() = prepared.exe.clone();
     process.set_dumpable_after_exec(&prepared.cred);
     process.set_exec_in_progress(true);

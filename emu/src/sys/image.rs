@@ -3,11 +3,11 @@
 //! Corresponds to Linux's `struct linux_binprm`: `fs/exec.c`, `binfmt_elf.c`, `binfmt_script.c`, `security/commoncap.c`.
 
 use super::Call;
-use crate::errno::Errno;
+use crate::errno::{Errno, host};
 use crate::task::{Caps, Cred};
 use crate::vfs::permission::{Access, inode_permission};
 use crate::vfs::walk::{Lookup, LookupFlags};
-use crate::vfs::{InodeRef, Kind, MountFlags, Path};
+use crate::vfs::{InodeRef, Kind, MountFlags, Path, anon};
 use crate::{bail, err};
 use carrack_loader::{
     ElfImage, KernelStack, LoadInput, LoadPlan, Loadable, MAX_INTERPRETERS, StackImage, StackInput, auxv,
@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 /// A program about to run.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// For /proc/PID/exe: the ELF file (of a script: its interpreter); none for a memfd of the guest's own.
+    /// For /proc/PID/exe: the ELF file (of a script: its interpreter).
     pub(crate) exe: Option<Path>,
     pub(crate) cred: Cred,
     main: (OwnedFd, Option<ElfImage>),
@@ -115,15 +115,20 @@ pub(crate) fn find(cx: &Call, start: &Path, name: &[u8], flags: i32) -> Result<P
 #[derive(Debug)]
 pub(crate) enum Program {
     File(Path),
-    /// A memfd of the guest's own (fexecve(3)).
-    Memfd(OwnedFd),
+    /// A memfd of the guest's own (fexecve(3)), and the host's text for it.
+    Memfd(OwnedFd, Vec<u8>),
 }
 
 /// do_open_execat(): what can be said before the vectors are looked at.
 pub(crate) fn check(cx: &Call, program: &Program) -> Result<(), Errno> {
     match program {
         Program::File(path) => may_execute(path, &cx.cred()),
-        Program::Memfd(_) => Ok(()),
+        Program::Memfd(fd, _) => {
+            // Its owner is whoever holds it.
+            let mode = rustix::fs::fstat(fd).map_err(host)?.st_mode;
+            let wanted = if cx.cred().capable(Caps::DAC_OVERRIDE) { 0o111 } else { libc::S_IXUSR };
+            if mode & wanted == 0 { bail!(EACCES) } else { Ok(()) }
+        }
     }
 }
 
@@ -131,7 +136,7 @@ pub(crate) fn check(cx: &Call, program: &Program) -> Result<(), Errno> {
 fn open_program(program: &Program, cred: &Cred) -> Result<OwnedFd, Errno> {
     match program {
         Program::File(path) => open(path, cred),
-        Program::Memfd(fd) => {
+        Program::Memfd(fd, _) => {
             // Mapping needs a description of its own that is open for reading; writers make it busy.
             use rustix::fd::AsRawFd;
             use rustix::fs::{Mode, OFlags};
@@ -268,7 +273,7 @@ pub(crate) fn prepare(
     let comm = name.rsplit(|&b| b == b'/').next().unwrap_or(&name).to_vec();
     let exe = match program {
         Program::File(path) => Some(path),
-        Program::Memfd(_) => None,
+        Program::Memfd(held, name) => Some(anon::place_of(held, name)?),
     };
     let (cred, secure) = credentials(&old, exe.as_ref())?;
     is_doomed |= image.is_none();
@@ -339,8 +344,9 @@ impl Prepared {
     /// A program given by a descriptor alone lends the task the name of its file (Linux 6.14).
     pub(crate) fn name_after_file(&mut self) {
         let name = match &self.exe {
+            Some(path) if path.inode.sb_id() == anon::ANON => memfd_name(&self.main.0),
             Some(path) => path.inode.alias().or_else(|| path.inode.last_alias()).map(|(_, name)| name),
-            None => memfd_name(&self.main.0),
+            None => None,
         };
         if let Some(name) = name {
             self.comm = name;

@@ -9,7 +9,7 @@ use crate::task::Caps;
 use crate::vfs::permission::{Access, inode_permission, may_create, may_delete, may_linkat, new_owner};
 use crate::vfs::walk::dir_is_below;
 use crate::vfs::{self, CreateKind, InodeRef, Kind, Last, LookupFlags, Parent, same_inode};
-use carrack_syscalls::arg::{AtFlags, Dev, DirFd, Int, Mode, Out, PathPtr, RenameFlags};
+use carrack_syscalls::arg::{AtFlags, Dev, DirFd, Fd, Int, Mode, Out, PathPtr, RenameFlags};
 use std::sync::Arc;
 
 /// mknod(2)
@@ -77,8 +77,15 @@ pub(crate) fn readlinkat(cx: &Call, dirfd: DirFd, path: PathPtr, buf: Out, bufsi
     let Ok(room @ 1..) = usize::try_from(bufsiz.0) else { bail!(EINVAL) };
     let text = cx.read_path(path.0.0)?;
     let walker = Walker::new(cx);
-    let start = walker.start(dirfd, &text)?;
-    let found = walker.lookup().path(&start, &text, LookupFlags::EMPTY)?;
+    let found = if text.is_empty() && !dirfd.is_cwd() {
+        match walker.object(Fd(dirfd.0))? {
+            Object::Vfs(found) => found,
+            Object::Anonymous(_) => bail!(ENOENT),
+        }
+    } else {
+        let start = walker.start(dirfd, &text)?;
+        walker.lookup().path(&start, &text, LookupFlags::EMPTY)?
+    };
     if found.inode.kind() != Kind::Symlink {
         if text.is_empty() {
             bail!(ENOENT);

@@ -2,6 +2,7 @@
 
 use super::{Call, OK, Outcome, SysResult, value};
 use crate::bail;
+use crate::platform::inject::Puppet;
 use crate::task::{Caps, Cred};
 use carrack_syscalls::arg::*;
 use std::sync::atomic::Ordering;
@@ -128,10 +129,22 @@ fn ambient(cx: &Call, cred: &Cred, op: u64, cap: u64) -> SysResult {
 
 pub(crate) fn personality(cx: &Call, persona: Uint) -> SysResult {
     const QUERY: u32 = u32::MAX;
-    let old = cx.task.process.personality.load(Ordering::Relaxed);
-    if persona.0 != QUERY {
-        // Only what this kernel honours is kept: address randomisation is our loader's.
-        cx.task.process.personality.store(persona.0, Ordering::Relaxed);
+    // What the host's kernel does for the caller: where it puts stacks and mappings, and whether what can be read can be
+    // executed. The other bits are names and our loader's affair.
+    const HOST: u32 = (libc::ADDR_NO_RANDOMIZE | libc::READ_IMPLIES_EXEC) as u32;
+    let kept = &cx.task.process.personality;
+    let old = kept.load(Ordering::Relaxed);
+    if persona.0 == QUERY {
+        return value(old);
+    }
+    kept.store(persona.0, Ordering::Relaxed);
+    if (old ^ persona.0) & HOST != 0 {
+        // A caller that somebody traces keeps the host's layout.
+        if let Ok(mut puppet) = Puppet::stop(&cx.task, &*cx.door) {
+            puppet.call(libc::SYS_personality, [u64::from(persona.0 & HOST), 0, 0, 0, 0, 0])?;
+            puppet.finish(i64::from(old))?;
+            return Ok(Outcome::Answered);
+        }
     }
     value(old)
 }

@@ -73,6 +73,9 @@ fn iovecs(cx: &Call, at: u64, count: u64) -> Result<Vec<Iovec>, Errno> {
     }
     let mut v = vec![Iovec { base: 0, len: 0 }; count as usize];
     cx.memory().read(at, bytemuck::cast_slice_mut(&mut v))?;
+    if v.iter().any(|part| part.len.cast_signed() < 0) {
+        bail!(EINVAL);
+    }
     Ok(v)
 }
 
@@ -103,12 +106,15 @@ fn transfer(
             let (r_at, l_at) = (r.base.wrapping_add(r_off), local[l].base.wrapping_add(l_off));
             let (from, from_at, to, to_at) =
                 if to_remote { (own, l_at, other, r_at) } else { (other, r_at, own, l_at) };
-            let step = from.read_vec(from_at, n as usize).and_then(|bytes| to.write(to_at, &bytes));
-            match step {
-                Ok(()) => {}
+            let step = |n: u64| from.read_vec(from_at, n as usize).and_then(|bytes| to.write(to_at, &bytes));
+            // What lies before a hole is moved.
+            let page = n.min(4096 - from_at % 4096).min(4096 - to_at % 4096);
+            let n = match step(n) {
+                Ok(()) => n,
+                Err(_) if page < n && step(page).is_ok() => page,
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => return value(done as i64),
-            }
+            };
             done += n as usize;
             r_off += n;
             l_off += n;

@@ -148,6 +148,11 @@ impl Process {
         self.shares_files.store(true, Ordering::Relaxed);
     }
 
+    /// The caller, whose exec ends every other thread, has taken a table of its own.
+    pub(crate) fn has_own_files(&self) {
+        self.shares_files.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn shares_files(&self) -> bool {
         self.shares_files.load(Ordering::Relaxed)
     }

@@ -4,15 +4,15 @@
 //! opened again, looked at and changed directory to (ENOTDIR), like everything else. [`AnonInode`] is that place.
 
 use super::{
-    Attr, HostName, Ino, Inode, InodeRef, Kind, Mount, MountFlags, OpenRequest, Opened, Path, SbId, StatFs,
-    SuperBlock, Timespec,
+    Attr, HostName, Ino, Inode, InodeRef, Kind, Mount, MountFlags, OpenRequest, Opened, Path, SbId, SetAttr,
+    StatFs, SuperBlock, Timespec,
 };
 use crate::bail;
 use crate::errno::{Errno, host};
 use crate::platform::fds;
 use rustix::fs::{Mode, OFlags};
 use std::any::Any;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
@@ -28,6 +28,8 @@ pub struct AnonInode {
     /// A thread that held it as descriptor `fd` when this was made.
     tid: i32,
     fd: i32,
+    /// Where that thread is ourselves: the descriptor, which is kept open.
+    _held: Option<OwnedFd>,
     /// The host's text, e.g. `pipe:[123]`.
     name: Vec<u8>,
     /// The host's device number.
@@ -37,6 +39,15 @@ pub struct AnonInode {
 
 /// The place behind descriptor `fd` of `tid`, whose host name is `name`.
 pub fn place(tid: i32, fd: i32, name: Vec<u8>) -> Result<Path, Errno> {
+    make(tid, fd, None, name)
+}
+
+/// The place behind a descriptor of our own, for as long as it is asked about.
+pub fn place_of(held: OwnedFd, name: Vec<u8>) -> Result<Path, Errno> {
+    make(rustix::process::getpid().as_raw_nonzero().get(), held.as_raw_fd(), Some(held), name)
+}
+
+fn make(tid: i32, fd: i32, held: Option<OwnedFd>, name: Vec<u8>) -> Result<Path, Errno> {
     static NOWHERE: LazyLock<Arc<Mount>> = LazyLock::new(|| Mount::internal(Arc::new(AnonFs)));
     let st = fds::host_stat(tid, fd)?;
     let attr = Attr {
@@ -46,7 +57,7 @@ pub fn place(tid: i32, fd: i32, name: Vec<u8>) -> Result<Path, Errno> {
         mode: st.st_mode & (libc::S_IFMT | 0o111) | 0o666,
         ..attr_of_host(&st)
     };
-    let inode = Arc::new(AnonInode { tid, fd, name, dev: st.st_dev, attr });
+    let inode = Arc::new(AnonInode { tid, fd, _held: held, name, dev: st.st_dev, attr });
     Ok(Path { mnt: NOWHERE.clone(), inode })
 }
 
@@ -68,6 +79,11 @@ pub fn attr_of_host(st: &rustix::fs::Stat) -> Attr {
         ctime: time(st.st_ctime, st.st_ctime_nsec),
         btime: None,
     }
+}
+
+/// Whether the host's text behind a descriptor is that of a memfd.
+pub fn is_memfd(name: &[u8]) -> bool {
+    name.starts_with(b"/memfd:")
 }
 
 impl AnonInode {
@@ -111,7 +127,7 @@ impl Inode for AnonInode {
             bail!(ENXIO);
         }
         let flags = (how.flags & KEPT) | libc::O_NOCTTY;
-        if self.name.starts_with(b"/") && !self.name.starts_with(b"/memfd:") {
+        if self.name.starts_with(b"/") && !is_memfd(&self.name) {
             let held = fds::host_flags(self.tid, self.fd)? & libc::O_ACCMODE;
             let wanted = flags & libc::O_ACCMODE;
             if held != libc::O_RDWR
@@ -120,7 +136,7 @@ impl Inode for AnonInode {
                 bail!(EACCES, "more than the descriptor was opened for");
             }
         }
-        let path = PathBuf::from(format!("/proc/{}/fd/{}", self.tid, self.fd));
+        let path = self.host_path();
         let waits = self.kind() == Kind::Fifo
             && flags & (libc::O_NONBLOCK | libc::O_PATH) == 0
             && flags & libc::O_ACCMODE != libc::O_RDWR;
@@ -134,16 +150,40 @@ impl Inode for AnonInode {
     fn open_body(&self) -> Result<OwnedFd, Errno> {
         self.body()
     }
+
+    /// Length and permission bits of a memfd, which are the host's; nothing of anything else.
+    fn setattr(&self, set: &SetAttr) -> Result<(), Errno> {
+        if !self.is_memfd() || set.uid.is_some() || set.gid.is_some() {
+            bail!(EPERM);
+        }
+        let path = self.host_path();
+        if let Some(mode) = set.mode {
+            rustix::fs::chmod(&path, Mode::from_raw_mode(mode)).map_err(host)?;
+        }
+        if let Some(size) = set.size {
+            let body =
+                rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(host)?;
+            rustix::fs::ftruncate(body, size).map_err(host)?;
+        }
+        Ok(())
+    }
 }
 
 impl AnonInode {
     fn body(&self) -> Result<OwnedFd, Errno> {
         // A program in a memfd. Files of the host's are no programs for a guest.
-        if self.kind() != Kind::Regular || !self.name.starts_with(b"/memfd:") {
+        if !self.is_memfd() {
             bail!(EACCES);
         }
-        let path = PathBuf::from(format!("/proc/{}/fd/{}", self.tid, self.fd));
-        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(host)
+        rustix::fs::open(self.host_path(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(host)
+    }
+
+    fn host_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", self.tid, self.fd))
+    }
+
+    fn is_memfd(&self) -> bool {
+        self.kind() == Kind::Regular && is_memfd(&self.name)
     }
 }
 
@@ -158,7 +198,7 @@ impl SuperBlock for AnonFs {
 
     fn root(&self) -> InodeRef {
         let attr = Attr { mode: libc::S_IFDIR, nlink: 1, ..Attr::default() };
-        Arc::new(AnonInode { tid: 0, fd: -1, name: Vec::new(), dev: 0, attr })
+        Arc::new(AnonInode { tid: 0, fd: -1, _held: None, name: Vec::new(), dev: 0, attr })
     }
 
     fn inode(&self, _ino: Ino) -> Option<InodeRef> {

@@ -1,0 +1,138 @@
+// subject: socket options of every level: values, lengths, errnos, what the kernel makes of them
+#include "t.h"
+static void get(int s, const char *what, int level, int name) {
+    int v[8] = {0};
+    socklen_t n = sizeof v;
+    errno = 0;
+    int r = getsockopt(s, level, name, v, &n);
+    printf("%s: %d %s", what, r, en(errno));
+    if (!r) printf(" %d bytes, %d", n, v[0]);
+    printf("\n");
+}
+static void set(int s, const char *what, int level, int name, int v, socklen_t n) {
+    errno = 0;
+    int r = setsockopt(s, level, name, &v, n);
+    printf("set %s %d (%d): %d %s\n", what, v, n, r, en(errno));
+}
+#define G(s, l, n) get(s, #n, l, n)
+#define S(s, l, n, v) set(s, #n, l, n, v, 4)
+static void all(int s) {
+    G(s, SOL_SOCKET, SO_TYPE);
+    G(s, SOL_SOCKET, SO_DOMAIN);
+    G(s, SOL_SOCKET, SO_PROTOCOL);
+    G(s, SOL_SOCKET, SO_ACCEPTCONN);
+    G(s, SOL_SOCKET, SO_ERROR);
+    G(s, SOL_SOCKET, SO_KEEPALIVE);
+    G(s, SOL_SOCKET, SO_REUSEADDR);
+    G(s, SOL_SOCKET, SO_REUSEPORT);
+    G(s, SOL_SOCKET, SO_BROADCAST);
+    G(s, SOL_SOCKET, SO_LINGER);
+    G(s, SOL_SOCKET, SO_PASSCRED);
+    G(s, SOL_SOCKET, SO_TIMESTAMP);
+    G(s, SOL_SOCKET, SO_RCVLOWAT);
+    G(s, SOL_SOCKET, SO_SNDLOWAT);
+    G(s, SOL_SOCKET, SO_RCVTIMEO);
+    G(s, SOL_SOCKET, SO_PRIORITY);
+    G(s, SOL_SOCKET, SO_MARK);
+    G(s, SOL_SOCKET, SO_BINDTODEVICE);
+    G(s, SOL_SOCKET, SO_PEEK_OFF);
+    G(s, SOL_SOCKET, SO_DONTROUTE);
+    G(s, SOL_SOCKET, SO_OOBINLINE);
+    G(s, SOL_SOCKET, 9999);
+    G(s, 9999, 1);
+    S(s, SOL_SOCKET, SO_RCVBUF, 20000);
+    G(s, SOL_SOCKET, SO_RCVBUF);
+    S(s, SOL_SOCKET, SO_SNDBUF, 1);
+    G(s, SOL_SOCKET, SO_SNDBUF);
+    S(s, SOL_SOCKET, SO_RCVBUFFORCE, 20000);
+    S(s, SOL_SOCKET, SO_KEEPALIVE, 7);
+    G(s, SOL_SOCKET, SO_KEEPALIVE);
+    S(s, SOL_SOCKET, SO_PRIORITY, 6);
+    S(s, SOL_SOCKET, SO_PRIORITY, 7);
+    S(s, SOL_SOCKET, SO_MARK, 1);
+    S(s, SOL_SOCKET, SO_TYPE, 1);
+    S(s, SOL_SOCKET, SO_DEBUG, 1);
+    S(s, SOL_SOCKET, SO_PASSCRED, 1);
+    G(s, SOL_SOCKET, SO_PASSCRED);
+    S(s, SOL_SOCKET, SO_PASSCRED, 0);
+    set(s, "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1, 1);
+    set(s, "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1, 100);
+    struct timeval t = {1, 1000000};
+    T(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+    t.tv_usec = 500000;
+    T(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+    struct linger l = {1, 3};
+    T(setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof l));
+    G(s, SOL_SOCKET, SO_LINGER);
+    l.l_onoff = 0;
+    setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+int main(void) {
+    int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), un = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
+    puts("== tcp");
+    all(tcp);
+    G(tcp, IPPROTO_TCP, TCP_NODELAY);
+    S(tcp, IPPROTO_TCP, TCP_NODELAY, 1);
+    G(tcp, IPPROTO_TCP, TCP_NODELAY);
+    S(tcp, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    G(tcp, IPPROTO_TCP, TCP_KEEPIDLE);
+    S(tcp, IPPROTO_TCP, TCP_KEEPIDLE, 0);
+    S(tcp, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000);
+    G(tcp, IPPROTO_TCP, TCP_MAXSEG);
+    G(tcp, IPPROTO_TCP, TCP_DEFER_ACCEPT);
+    G(tcp, IPPROTO_TCP, 9999);
+    G(tcp, IPPROTO_IP, IP_TTL);
+    S(tcp, IPPROTO_IP, IP_TTL, 0);
+    S(tcp, IPPROTO_IP, IP_TTL, 300);
+    S(tcp, IPPROTO_IP, IP_TOS, 0x10);
+    G(tcp, IPPROTO_IP, IP_TOS);
+    S(tcp, IPPROTO_IP, IP_HDRINCL, 1);
+    S(tcp, IPPROTO_IP, IP_TRANSPARENT, 1);
+    S(tcp, IPPROTO_IP, IP_FREEBIND, 1);
+    puts("== udp");
+    all(udp);
+    S(udp, SOL_SOCKET, SO_BROADCAST, 1);
+    G(udp, IPPROTO_IP, IP_MULTICAST_TTL);
+    S(udp, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
+    S(udp, IPPROTO_IP, IP_PKTINFO, 1);
+    S(udp, IPPROTO_IP, IP_RECVERR, 1);
+    G(udp, IPPROTO_TCP, TCP_NODELAY);
+    puts("== unix");
+    all(un);
+    G(un, IPPROTO_TCP, TCP_NODELAY);
+    G(un, IPPROTO_IP, IP_TTL);
+    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair);
+    puts("== seqpacket");
+    G(pair[0], SOL_SOCKET, SO_TYPE);
+    struct ucred c;
+    socklen_t n = sizeof c;
+    T(getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &c, &n));
+    IS(c.pid == getpid() && c.uid == getuid() && c.gid == getgid() && n == sizeof c);
+    n = 4;
+    T(getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &c, &n));
+    IS(n == 4);
+    n = -1;
+    T(getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &c, &n));
+    n = sizeof c;
+    T(getsockopt(tcp, SOL_SOCKET, SO_PEERCRED, &c, &n));
+    printf("%d %d\n", c.pid, c.uid == (uid_t)-1);
+    T(getsockopt(99, SOL_SOCKET, SO_TYPE, &c, &n));
+    T(getsockopt(0, SOL_SOCKET, SO_TYPE, &c, &n));
+    T(setsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &c, sizeof c));
+    T(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+    T(socket(AF_PACKET, SOCK_RAW, 0));
+    T(socket(99, SOCK_STREAM, 0));
+    T(socket(AF_INET, 99, 0));
+    T(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
+    T(socket(AF_UNIX, SOCK_STREAM, 5));
+    T(socket(AF_INET, SOCK_SEQPACKET, 0));
+    T(socketpair(AF_INET, SOCK_STREAM, 0, pair));
+    T(ioctl(tcp, SIOCATMARK, &n));
+    printf("%d\n", n);
+    int q = -1;
+    T(ioctl(tcp, TIOCOUTQ, &q));
+    T(ioctl(tcp, FIONREAD, &q));
+    T(ioctl(udp, FIONREAD, &q));
+    T(ioctl(tcp, 0x8999, &q));
+    return 0;
+}
