@@ -12,6 +12,8 @@ static void events(const char *when) {
     char buf[8192] __attribute__((aligned(8)));
     uint32_t cookie = 0;
     printf("%s:\n", when);
+    // What comes together is told together.
+    msleep(50);
     struct pollfd p = {fd, POLLIN, 0};
     while (poll(&p, 1, 100) > 0) {
         ssize_t n = read(fd, buf, sizeof buf);

@@ -190,7 +190,7 @@ impl KernelStack {
         let execfn = at(AT_EXECFN).ok_or(bad)?;
         let end = execfn.iter().position(|byte| *byte == 0).ok_or(bad)?;
         let top = auxv.get(AT_EXECFN).unwrap_or(0) + end as u64 + 1 + 8;
-        if !top.is_multiple_of(16) || top >= crate::TASK_SIZE {
+        if !top.is_multiple_of(16) || top > crate::TASK_SIZE {
             return Err(bad);
         }
         Ok(KernelStack { random: *random, top, auxv })

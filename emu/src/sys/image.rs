@@ -318,6 +318,9 @@ fn credentials(old: &Cred, file: Option<&Path>) -> Result<(Cred, bool), Errno> {
         permitted = new.bounding | new.inheritable;
         effective_bit = new.euid == 0;
     }
+    if old.no_new_privs && !(permitted - old.permitted).is_empty() {
+        permitted &= old.permitted;
+    }
     if changes_id || caps.is_some() {
         new.ambient = Caps::empty();
     }

@@ -14,6 +14,13 @@ const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
 const PR_SET_MDWE: i32 = 65;
 const PR_GET_MDWE: i32 = 66;
 const KEEP_CAPS: u32 = 1 << 4;
+const KEEP_CAPS_LOCKED: u32 = 1 << 5;
+const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
+/// Four bits, each with the bit above it as its lock.
+const SECURE_ALL: u64 = 0xff;
+const SECURE_ALL_LOCKS: u64 = 0xaa;
+const PR_SET_IO_FLUSHER: i32 = 57;
+const PR_GET_IO_FLUSHER: i32 = 58;
 
 pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong, a5: Ulong) -> SysResult {
     let (op, a2, a3, a4, a5) = (option.0, a2.0, a3.0, a4.0, a5.0);
@@ -47,16 +54,20 @@ pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong,
         }
         libc::PR_GET_KEEPCAPS => value(i32::from(cred.securebits & KEEP_CAPS != 0)),
         libc::PR_SET_KEEPCAPS => match a2 {
+            0 | 1 if cred.securebits & KEEP_CAPS_LOCKED != 0 => bail!(EPERM),
             0 => change(&|c| c.securebits &= !KEEP_CAPS),
             1 => change(&|c| c.securebits |= KEEP_CAPS),
             _ => bail!(EINVAL),
         },
         libc::PR_GET_SECUREBITS => value(cred.securebits),
         libc::PR_SET_SECUREBITS => {
-            if !cred.capable(Caps::SETPCAP) {
+            let (old, new) = (u64::from(cred.securebits), a2);
+            let locks = old & SECURE_ALL_LOCKS;
+            let touches_locked = (locks >> 1) & (old ^ new) != 0 || locks & !new != 0;
+            if touches_locked || new & !SECURE_ALL != 0 || !cred.capable(Caps::SETPCAP) {
                 bail!(EPERM);
             }
-            change(&|c| c.securebits = a2 as u32 & 0xff)
+            change(&|c| c.securebits = a2 as u32)
         }
         libc::PR_CAPBSET_READ => {
             if a2 > 40 {
@@ -73,6 +84,7 @@ pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong,
             }
             change(&|c| c.bounding -= Caps::from_bits_retain(1 << a2))
         }
+        libc::PR_CAP_AMBIENT if a4 != 0 || a5 != 0 => bail!(EINVAL),
         libc::PR_CAP_AMBIENT => ambient(cx, &cred, a2, a3),
         libc::PR_SET_PDEATHSIG => {
             if a2 > 64 {
@@ -91,6 +103,8 @@ pub(crate) fn prctl(cx: &Call, option: PrctlOp, a2: Ulong, a3: Ulong, a4: Ulong,
             if a2 == 14 && cx.task.process.exec_in_progress() { Ok(Outcome::Continue) } else { bail!(EPERM) }
         }
         PR_SET_PTRACER => OK,
+        // The host would want CAP_SYS_RESOURCE of us.
+        PR_SET_IO_FLUSHER | PR_GET_IO_FLUSHER => bail!(EPERM),
         PR_SET_MDWE | PR_GET_MDWE => bail!(EINVAL),
         PR_SET_SYSCALL_USER_DISPATCH => bail!(EINVAL, "syscall user dispatch is not supported"),
         // Of the caller alone, by value or into its own memory.
@@ -107,6 +121,9 @@ fn ambient(cx: &Call, cred: &Cred, op: u64, cap: u64) -> SysResult {
     const LOWER: u64 = 3;
     const CLEAR_ALL: u64 = 4;
     let mut new = cred.clone();
+    if op == CLEAR_ALL && cap != 0 {
+        bail!(EINVAL);
+    }
     if op == CLEAR_ALL {
         new.ambient = Caps::empty();
         cx.task.set_cred(new);
@@ -118,6 +135,7 @@ fn ambient(cx: &Call, cred: &Cred, op: u64, cap: u64) -> SysResult {
     let bit = Caps::from_bits_retain(1 << cap);
     match op {
         IS_SET => return value(i32::from(cred.ambient.contains(bit))),
+        RAISE if cred.securebits & NO_CAP_AMBIENT_RAISE != 0 => bail!(EPERM),
         RAISE if !cred.permitted.contains(bit) || !cred.inheritable.contains(bit) => bail!(EPERM),
         RAISE => new.ambient |= bit,
         LOWER => new.ambient -= bit,

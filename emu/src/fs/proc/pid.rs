@@ -5,6 +5,7 @@ use super::view::{View, What};
 use super::{maps, mounts, net, status};
 use crate::err;
 use crate::errno::Errno;
+use crate::task::FsStruct;
 use crate::vfs::Path;
 use What::{Edit, FdInfos, Fds, Host, HostRw, Kept, Magic, Make, Ns, Refused, Tasks, Text};
 use std::sync::OnceLock;
@@ -119,12 +120,21 @@ fn exe(view: &View<'_>) -> Result<Path, Errno> {
     process.exe.read().clone().ok_or(err!(ENOENT))
 }
 
+/// Where the task is. ENOENT for zombies.
+fn fs_of(view: &View<'_>) -> Result<FsStruct, Errno> {
+    let subject = view.subject()?;
+    if subject.process.is_dead() {
+        return Err(err!(ENOENT));
+    }
+    Ok(subject.task(&view.kernel).ok_or(err!(ENOENT))?.fs())
+}
+
 fn cwd(view: &View<'_>) -> Result<Path, Errno> {
-    Ok(view.subject()?.task(&view.kernel).ok_or(err!(ENOENT))?.fs().cwd)
+    Ok(fs_of(view)?.cwd)
 }
 
 fn root(view: &View<'_>) -> Result<Path, Errno> {
-    Ok(view.subject()?.task(&view.kernel).ok_or(err!(ENOENT))?.fs().root)
+    Ok(fs_of(view)?.root)
 }
 
 fn personality(view: &View<'_>) -> Result<Vec<u8>, Errno> {
