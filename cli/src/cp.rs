@@ -276,10 +276,9 @@ fn stat(client: &Client, name: &str, path: &str) -> Result<Option<bool>, Failure
         |path: &str| format!("/containers/{}/archive{}", encode(name), Query::default().text("path", path));
     // A directory has something behind its slash, also where a link leads to it.
     let behind = format!("{}/.", path.trim_end_matches('/'));
-    match client.stream(hyper::Method::HEAD, &query(&behind), Body::None) {
-        Ok(_) => return Ok(Some(true)),
-        // No directory, or nothing at all.
-        Err(_) => {}
+    // Refused: no directory, or nothing at all.
+    if client.stream(hyper::Method::HEAD, &query(&behind), Body::None).is_ok() {
+        return Ok(Some(true));
     }
     match client.stream(hyper::Method::HEAD, &query(path), Body::None) {
         Ok(_) => Ok(Some(false)),
