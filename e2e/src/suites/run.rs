@@ -29,14 +29,17 @@ fn exit_codes(cx: &Cx) -> Result<()> {
 }
 
 fn start_failures(cx: &Cx) -> Result<()> {
-    cx.run(BASE, &["nosuch"])?.fails(127, "executable file not found in $PATH")?;
-    cx.run(BASE, &["/no/such"])?.fails(127, "no such file or directory")?;
-    cx.run(BASE, &["/etc"])?.fails(126, "")?;
-    cx.run(BASE, &["/etc/passwd"])?.fails(126, "permission denied")?;
-    cx.docker(&["run", "--rm", "--nosuchflag", BASE, "true"])?.code(125)?;
-    cx.docker(&["run", "--rm", "-u", "nosuchuser", BASE, "true"])?
+    // A label tells them from what other tests create meanwhile.
+    const RUN: [&str; 4] = ["run", "--rm", "--label", "of=start_failures"];
+    let run = |more: &[&str]| cx.docker(&[&RUN[..], more].concat());
+    run(&[BASE, "nosuch"])?.fails(127, "executable file not found in $PATH")?;
+    run(&[BASE, "/no/such"])?.fails(127, "no such file or directory")?;
+    run(&[BASE, "/etc"])?.fails(126, "")?;
+    run(&[BASE, "/etc/passwd"])?.fails(126, "permission denied")?;
+    run(&["--nosuchflag", BASE, "true"])?.code(125)?;
+    run(&["-u", "nosuchuser", BASE, "true"])?
         .fails(125, "unable to find user nosuchuser: no matching entries in passwd file")?;
-    let left = cx.docker(&["ps", "-aq", "--filter", "status=created"])?.good()?;
+    let left = cx.docker(&["ps", "-aq", "--filter", "label=of=start_failures"])?.good()?;
     ensure!(left.is_empty(), "containers that never started are left: {left}");
     Ok(())
 }
