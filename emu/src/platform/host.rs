@@ -140,31 +140,3 @@ pub(crate) fn prlimit_set(pid: i32, resource: u32, soft: u64, hard: u64) {
     // SAFETY: `new` is a whole rlimit64 that lives through the call.
     unsafe { libc::prlimit64(pid, resource, &raw const new, std::ptr::null_mut()) };
 }
-
-/// Asks the scheduler for short turns (0.1 ms, the least there is): a thread with a shorter slice is let in at once when it
-/// wakes beside one that computes (EEVDF, Linux 6.12). Where that is refused nothing changes.
-pub(crate) fn want_short_slices() {
-    #[repr(C)]
-    struct SchedAttr {
-        size: u32,
-        policy: u32,
-        flags: u64,
-        nice: i32,
-        priority: u32,
-        runtime: u64,
-        deadline: u64,
-        period: u64,
-    }
-    let attr = SchedAttr {
-        size: 48,
-        policy: 0,
-        flags: 0,
-        nice: 0,
-        priority: 0,
-        runtime: 100_000,
-        deadline: 0,
-        period: 0,
-    };
-    // SAFETY: the structure is whole and of the size that it says; the kernel copies it.
-    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
-}

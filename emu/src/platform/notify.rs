@@ -10,8 +10,8 @@
 //! the queue, its caller's CPU falls idle, and the answer would wake the caller on ours. So a call that was queued is
 //! answered asynchronously, which lets the scheduler put its caller back where it was.
 
+use super::inject;
 use super::seccomp::{self, Notif, SendError};
-use super::{host, inject};
 use crate::dispatch;
 use crate::errno::Errno;
 use crate::kernel::Kernel;
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 const THREADS: usize = 3;
 const MAX_THREADS: usize = 512;
 /// RECV returns sooner than this only if a call was there already; waking up takes longer.
-const QUEUED: Duration = Duration::from_nanos(1500);
+const QUEUED: Duration = Duration::from_nanos(900);
 
 /// A listener and the threads that serve it.
 #[derive(Debug)]
@@ -80,13 +80,15 @@ impl Tree {
     }
 
     fn run(self: Arc<Self>) {
-        host::want_short_slices();
+        let mut last_caller = 0;
         while self.take_permit() {
             loop {
                 let before = Instant::now();
                 match seccomp::receive(self.listener.as_fd()) {
                     Ok(Some(notif)) => {
-                        let was_queued = before.elapsed() < QUEUED;
+                        // Whoever was answered just now has not waited.
+                        let was_queued = notif.pid != last_caller && before.elapsed() < QUEUED;
+                        last_caller = notif.pid;
                         let door = Arc::new(Notification {
                             tree: self.clone(),
                             id: notif.id,

@@ -373,7 +373,7 @@ impl Mapping {
     /// Gives the memory of a big index back to the page cache; what is looked at next is there again.
     #[allow(unsafe_code)]
     fn release(&self) {
-        const BIG: usize = 16 << 20;
+        const BIG: usize = 1 << 20;
         if let Mapping::File(map, ..) = self
             && map.len() > BIG
         {
