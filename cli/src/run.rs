@@ -59,9 +59,11 @@ fn drive(socket: &Path, args: &args::Container) -> Result<u8, Failure> {
     write_line(&mut waiting, &Request::Wait)?;
     // Raw before the start: the program must not see the line discipline's echo of what was typed early.
     let raw = if args.tty && args.interactive { terminal::Raw::enter() } else { None };
+    // A signal that comes before there is a container to pass it on to is passed on afterwards.
+    let held = signals::hold(Passed::Signals, args.tty);
     expect_ok(Client::connect(socket)?.call(&Request::Start)?)?;
     let path = socket.to_owned();
-    signals::watch(Passed::Signals, args.tty, move |event| {
+    signals::listen(held, move |event| {
         let request = match event {
             Event::Resize(rows, cols) => Request::Resize { rows, cols },
             Event::Signal(signal) => Request::Signal { signal: signal as i32, all: false },

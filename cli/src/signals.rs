@@ -24,10 +24,14 @@ pub(crate) enum Passed {
     Signals,
 }
 
-/// Blocks the signals in this thread and those that it makes, and starts a thread that waits for them and tells `on`.
+/// Signals that wait until somebody listens.
+#[derive(Debug)]
+pub(crate) struct Held(SigSet);
+
+/// Blocks the signals in this thread and those that it makes: from here on none of them ends the client, and none is lost.
 ///
 /// Must come after a supervisor was forked, which is not to inherit the mask.
-pub(crate) fn watch(passed: Passed, has_tty: bool, on: impl Fn(Event) + Send + 'static) {
+pub(crate) fn hold(passed: Passed, has_tty: bool) -> Held {
     let mut set = SigSet::empty();
     if passed == Passed::Signals {
         set.extend(PASSED_ON);
@@ -35,7 +39,20 @@ pub(crate) fn watch(passed: Passed, has_tty: bool, on: impl Fn(Event) + Send + '
     if has_tty {
         set.add(Signal::SIGWINCH);
     }
-    if set == SigSet::empty() || set.thread_block().is_err() {
+    if set.thread_block().is_err() {
+        set = SigSet::empty();
+    }
+    Held(set)
+}
+
+/// [`hold`], and a thread that waits for the signals and tells `on`.
+pub(crate) fn watch(passed: Passed, has_tty: bool, on: impl Fn(Event) + Send + 'static) {
+    listen(hold(passed, has_tty), on);
+}
+
+/// Starts a thread that waits for the signals, those that came meanwhile first, and tells `on`.
+pub(crate) fn listen(Held(set): Held, on: impl Fn(Event) + Send + 'static) {
+    if set == SigSet::empty() {
         return;
     }
     let wait = move || {

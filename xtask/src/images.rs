@@ -2,6 +2,7 @@
 //!
 //! The cache is `$CARRACK_CACHE`, else `$XDG_CACHE_HOME/carrack`, else `~/.cache/carrack`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -52,8 +53,9 @@ fn cache() -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn mirror() -> String {
-    std::env::var("CARRACK_DEBIAN_MIRROR").unwrap_or_else(|_| "http://deb.debian.org/debian".to_owned())
+/// Where Debian comes from; without it, from where debootstrap itself would take it.
+fn mirror() -> Option<OsString> {
+    std::env::var_os("CARRACK_DEBIAN_MIRROR").filter(|v| !v.is_empty())
 }
 
 /// A tar of a minimal Debian 12.
@@ -93,7 +95,7 @@ fn make(with_programs: bool) -> Result<()> {
     let root = work.path().join("root");
     println!("xtask: making a Debian root file system (once; kept in {})", cache.display());
     let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "bookworm"]).arg(&root).arg(mirror());
+    debootstrap.args(["--variant=minbase", "bookworm"]).arg(&root).args(mirror());
     quiet(debootstrap)?;
     // An image has no package cache, and the index of a snapshot would only be old.
     clean(&root)?;
