@@ -160,6 +160,8 @@ pub(super) struct Reactor {
     guardian: Option<OwnedFd>,
     /// Set when init has ended and everybody was told.
     ended: bool,
+    /// Init is to be killed as soon as it is there.
+    is_ending: bool,
     buf: Vec<u8>,
 }
 
@@ -191,6 +193,7 @@ impl Reactor {
             children: None,
             guardian: None,
             ended: false,
+            is_ending: false,
             buf: vec![0; 64 << 10],
         }
     }
@@ -419,6 +422,9 @@ impl Reactor {
     fn shut_down(&mut self) {
         if self.processes[0].pidfd.is_some() {
             self.supervisor.kill_init();
+        } else if self.processes[0].exited.is_none() && self.supervisor.was_started() {
+            // Init runs, or will in a moment; we were only not told yet.
+            self.is_ending = true;
         } else if self.processes[0].exited.is_none() {
             self.ended = true;
             self.supervisor.end_files();
@@ -478,6 +484,9 @@ impl Reactor {
             client.push(&line(&Reply::Ok));
             client.flush();
             process.clients.push(client);
+        }
+        if p == 0 && self.is_ending {
+            super::signals::send(pid, libc::SIGKILL);
         }
     }
 

@@ -386,6 +386,11 @@ impl Supervisor {
         })
     }
 
+    /// Whether somebody has asked for the start.
+    pub(super) fn was_started(&self) -> bool {
+        self.is_started.load(Ordering::Acquire)
+    }
+
     /// SIGKILL for init, if there is one.
     pub(super) fn kill_init(&self) {
         let pid = self.state.get().pid;
