@@ -5,6 +5,8 @@
 //! this test again: `CARRACK_FULL_STORE` names the store); where the test may mount, it is a small tmpfs too.
 #![expect(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,21 +16,9 @@ const STORE: &str = "CARRACK_FULL_STORE";
 const LIMIT: &str = "CARRACK_FULL_LIMIT";
 
 fn archive(number: u64, files: u64) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut add = |name: String, data: Vec<u8>| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(1);
-        header.set_uid(0);
-        header.set_gid(0);
-        builder.append_data(&mut header, name, &data[..]).unwrap();
-    };
-    for i in 0..files {
-        add(format!("small/{i}"), format!("{number} {i} ").repeat(300).into_bytes());
-    }
-    add("big".into(), (0..200_000).flat_map(|i: u64| (i ^ number).to_le_bytes()).collect());
-    builder.into_inner().unwrap()
+    let small = |i: u64| (format!("small/{i}"), format!("{number} {i} ").repeat(300).into_bytes());
+    let big = (0..200_000).flat_map(|i: u64| (i ^ number).to_le_bytes()).collect();
+    common::archive((0..files).map(small).chain([("big".into(), big)]))
 }
 
 fn import(store: &Store, number: u64, files: u64) -> Result<(), carrack_images::Error> {

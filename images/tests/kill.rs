@@ -5,6 +5,8 @@
 //! acknowledged is written, line by line, to its standard output.
 #![expect(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,22 +21,12 @@ const SEED: &str = "CARRACK_KILL_SEED";
 
 /// An archive of its own for each number: some files that all have, some that only this one has.
 fn archive(number: u64) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut add = |name: String, data: Vec<u8>| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(1);
-        header.set_uid(0);
-        header.set_gid(0);
-        builder.append_data(&mut header, name, &data[..]).unwrap();
+    let both = |i: u8| {
+        let own = format!("{number} {i} ").repeat(200).into_bytes();
+        [(format!("all/{i}"), vec![i; 2000]), (format!("own/{i}"), own)]
     };
-    for i in 0..40 {
-        add(format!("all/{i}"), vec![i; 2000]);
-        add(format!("own/{i}"), format!("{number} {i} ").repeat(200).into_bytes());
-    }
-    add("big".into(), number.to_le_bytes().repeat(300_000));
-    builder.into_inner().unwrap()
+    let big = number.to_le_bytes().repeat(300_000);
+    common::archive((0..40).flat_map(both).chain([("big".into(), big)]))
 }
 
 /// Imports, derives, saves, loads and removes until it is killed.

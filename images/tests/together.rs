@@ -4,6 +4,8 @@
 //! The test runs itself as the other process: `CARRACK_TOGETHER_STORE` names the store.
 #![expect(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod common;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -15,18 +17,10 @@ const THREADS: u64 = 3;
 const ROUNDS: u64 = 25;
 
 fn archive(number: u64) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for i in 0..20 {
+    common::archive((0..20).map(|i| {
         let data = format!("{} {i} ", if i < 10 { 0 } else { number }).repeat(100);
-        let mut header = tar::Header::new_gnu();
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(1);
-        header.set_uid(0);
-        header.set_gid(0);
-        builder.append_data(&mut header, format!("d{number}/{i}"), data.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap()
+        (format!("d{number}/{i}"), data.into_bytes())
+    }))
 }
 
 /// What is not there (any more) is no failure here.

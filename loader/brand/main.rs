@@ -398,6 +398,28 @@ fn identity(context: &Context, nr: u32) -> Answer {
     })))
 }
 
+/// What both kinds of stat begin with: the inode is there, all about it is as in the image, and `size` bytes at `buffer` can
+/// be written.
+fn attributes(context: &Context, path: u64, flags: u64, buffer: u64, size: u64) -> Result<Found, Miss> {
+    let found = context.walk(path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
+    if let Found::Inode(ino) = found {
+        if context.marks(ino) != 0 {
+            return Err(Miss);
+        }
+        probe_buffer(buffer, size)?;
+    }
+    Ok(found)
+}
+
+/// Writes `words`, and zeros up to `size` bytes.
+fn put_all(buffer: u64, words: &[u64], size: u64) {
+    let mut i = 0;
+    while i < size / 8 {
+        put(buffer + 8 * i, words.get(i as usize).copied().unwrap_or(0));
+        i += 1;
+    }
+}
+
 fn pair(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
@@ -408,15 +430,11 @@ fn stat(context: &Context, path: u64, buffer: u64, flags: u64) -> Answer {
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0 {
         return Err(Miss);
     }
-    let ino = match context.walk(path, flags & AT_SYMLINK_NOFOLLOW == 0)? {
+    let ino = match attributes(context, path, flags, buffer, SIZE)? {
         Found::Error(e) => return Ok(e),
         Found::Inode(ino) => ino,
     };
     let inode = context.inode(ino);
-    if context.marks(ino) != 0 {
-        return Err(Miss);
-    }
-    probe_buffer(buffer, SIZE)?;
     let (size, blocks) = extent(inode);
     let (sec, nsec) = (inode.mtime_sec as u64, u64::from(inode.mtime_nsec));
     let words = [
@@ -435,13 +453,8 @@ fn stat(context: &Context, path: u64, buffer: u64, flags: u64) -> Answer {
         nsec,
         sec,
         nsec,
-        0,
-        0,
-        0,
     ];
-    for (i, word) in words.iter().enumerate() {
-        put(buffer + 8 * i as u64, *word);
-    }
+    put_all(buffer, &words, SIZE);
     Ok(0)
 }
 
@@ -465,15 +478,11 @@ fn statx(context: &Context, path: u64, flags: u64, mask: u64, buffer: u64) -> An
     {
         return Err(Miss);
     }
-    let ino = match context.walk(path, flags & AT_SYMLINK_NOFOLLOW == 0)? {
+    let ino = match attributes(context, path, flags, buffer, SIZE)? {
         Found::Error(e) => return Ok(e),
         Found::Inode(ino) => ino,
     };
     let inode = context.inode(ino);
-    if context.marks(ino) != 0 {
-        return Err(Miss);
-    }
-    probe_buffer(buffer, SIZE)?;
     let (size, blocks) = extent(inode);
     let (sec, nsec) = (inode.mtime_sec as u64, u64::from(inode.mtime_nsec));
     let words = [
@@ -497,11 +506,7 @@ fn statx(context: &Context, path: u64, flags: u64, mask: u64, buffer: u64) -> An
         device(context.dev),
         context.mnt_id,
     ];
-    let mut i = 0;
-    while i < SIZE as usize / 8 {
-        put(buffer + 8 * i as u64, words.get(i).copied().unwrap_or(0));
-        i += 1;
-    }
+    put_all(buffer, &words, SIZE);
     Ok(0)
 }
 

@@ -144,8 +144,10 @@ maps = open('/proc/self/maps').read()
 print('hidden', 'carrack' not in maps and '/index' not in maps)
 print(subprocess.run(['sh', '-c', 'for i in 1 2 3; do test -e /usr/bin/env && readlink -f /bin/sh; done'], capture_output=True, text=True).stdout.split())
 print('descriptors', sorted(os.listdir('/proc/self/fd'))[:4])
+one_left = "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)); [os.stat('/usr/bin/env') for _ in range(100)]; print('still', os.dup(0))"
+print(subprocess.run([sys.executable, '-c', one_left], capture_output=True, text=True).stdout.strip())
 "#,
-        "interrupted 0 hits True\nchildren 0\nhidden True\n['/usr/bin/dash', '/usr/bin/dash', '/usr/bin/dash']\ndescriptors ['0', '1', '2', '3']\n",
+        "interrupted 0 hits True\nchildren 0\nhidden True\n['/usr/bin/dash', '/usr/bin/dash', '/usr/bin/dash']\ndescriptors ['0', '1', '2', '3']\nstill 3\n",
     )
 }
 

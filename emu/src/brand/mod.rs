@@ -19,7 +19,7 @@
 //! are closed before the process goes on, they are read-only, and the memfd is sealed against later writers.
 //!
 //! # Where it is switched off, for the whole container and for ever
-//! chroot (names mean something else), a tracer (who expects to see calls), `carrack trace` (the same), a root file system
+//! chroot (names mean something else), a remount of the root (other flags), a tracer (who expects to see calls), `carrack trace` (the same), a root file system
 //! that is not an image's.
 
 mod marks;
@@ -114,7 +114,8 @@ impl Brand {
 impl Published {
     fn new(kernel: &Kernel) -> Option<Published> {
         let root = kernel.mounts.root();
-        if root.mnt.flags().contains(MountFlags::NOSYMFOLLOW) {
+        // The brand follows links and knows modes alone.
+        if root.mnt.flags().intersects(MountFlags::NOSYMFOLLOW | MountFlags::NOEXEC) {
             return None;
         }
         let sb: &dyn Any = &*root.mnt.sb;

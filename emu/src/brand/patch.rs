@@ -40,7 +40,8 @@ const TOLD_MAX: u32 = 64;
 
 impl Branded {
     /// What the process was told about itself is about to be no longer so, or no longer so for all who run in its memory.
-    /// `tid`: any thread of it that waits for us. False: it cannot be told, so nobody may be told anything any more.
+    /// `tid`: any thread of it that waits for us. False: it goes on with what it was told, because its memory cannot be
+    /// written to.
     #[must_use]
     pub(crate) fn forget_identity(&self, tid: i32) -> bool {
         let (Some(region), Some(identity)) = (self.region, self.identity) else { return true };
@@ -122,10 +123,14 @@ fn patch(call: &Call, state: &mut Branded, result: i64) -> Result<bool, Errno> {
     let index =
         published.index.file().and_then(|f| f.as_fd().try_clone_to_owned().ok()).ok_or(err!(ENFILE))?;
     let blob = call.door.add_fd(&published.blob, true)?;
-    let index = call.door.add_fd(&index, true)?;
+    // There may have been room for one only; that one is to be closed again too.
+    let index = call.door.add_fd(&index, true);
     let mut puppet = Puppet::stop(&call.task, &*call.door)?;
-    let mapped = map(&mut puppet, published, region, blob as u64, index as u64);
-    for fd in [blob, index] {
+    let mapped = match &index {
+        Ok(index) => map(&mut puppet, published, region, blob as u64, *index as u64),
+        Err(error) => Err(*error),
+    };
+    for fd in [blob].into_iter().chain(index) {
         puppet.call(libc::SYS_close, [fd as u64, 0, 0, 0, 0, 0])?;
     }
     // From here on the call counts as answered: it returns whatever becomes of the brand.

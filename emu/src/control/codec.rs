@@ -65,9 +65,4 @@ impl Client {
         write_line(&mut self.stream, request)?;
         read_line(&mut self.stream)
     }
-
-    /// The stream, for requests whose reply is followed by bytes.
-    pub fn into_stream(self) -> UnixStream {
-        self.stream
-    }
 }

@@ -77,6 +77,10 @@ pub(crate) fn mount(
         if !at.is_mount_root() {
             bail!(EINVAL);
         }
+        if at.mnt.mountpoint.is_none() {
+            // The brand answers for the root as it was mounted.
+            cx.kernel.brand.switch_off();
+        }
         *at.mnt.flags.write() = per_mount(flags);
         return OK;
     }

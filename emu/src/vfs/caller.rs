@@ -18,21 +18,3 @@ pub fn tid() -> i32 {
 pub fn set(tid: i32) {
     CALLER.set(tid);
 }
-
-/// Until it is dropped, [`tid`] answers with the given thread.
-#[derive(Debug)]
-pub struct OnBehalfOf {
-    before: i32,
-}
-
-/// Works for guest thread `tid` from now on.
-#[must_use = "the claim ends when this is dropped"]
-pub fn on_behalf_of(tid: i32) -> OnBehalfOf {
-    OnBehalfOf { before: CALLER.replace(tid) }
-}
-
-impl Drop for OnBehalfOf {
-    fn drop(&mut self) {
-        CALLER.set(self.before);
-    }
-}

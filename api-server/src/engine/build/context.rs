@@ -54,7 +54,8 @@ fn bad(path: &[u8], what: &str) -> Error {
     Error::invalid(format!("{}: {what}", show(path)))
 }
 
-fn directory(mode: u32) -> Meta {
+/// A directory that nobody spoke of.
+pub(super) fn directory(mode: u32) -> Meta {
     Meta {
         kind: FileKind::Directory,
         mode,

@@ -1,5 +1,6 @@
 //! A layer in the making: what a step puts on top of an image, and its archive.
 
+use super::context::directory;
 use super::tree::{Meta, Node, Tree, components, show};
 use crate::engine::error::{Error, Result};
 use carrack_images::FileKind;
@@ -266,18 +267,7 @@ fn kind(meta: &Meta) -> At {
 
 /// A directory as it is made when nobody says how.
 pub(super) fn plain_directory() -> Meta {
-    Meta {
-        kind: FileKind::Directory,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: 0,
-        size: 0,
-        rdev: 0,
-        link: Vec::new(),
-        xattrs: Vec::new(),
-        is_implied: false,
-    }
+    Meta { is_implied: false, ..directory(0o755) }
 }
 
 /// A source that ends early would shift everything behind it.

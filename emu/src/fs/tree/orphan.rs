@@ -59,13 +59,6 @@ impl<B: Backing> Tree<B> {
         self.forget(&gone);
     }
 
-    /// Forgets every orphan of which `in_use` says that no task has it open (or as its working directory).
-    pub fn drop_orphans(&self, in_use: &dyn Fn(Ino) -> bool) {
-        let all: Vec<Ino> = self.state.read().orphans.iter().copied().collect();
-        let gone: Vec<Ino> = all.into_iter().filter(|ino| !in_use(*ino)).collect();
-        self.forget(&gone);
-    }
-
     fn forget(&self, gone: &[Ino]) {
         let mut bodies = Vec::new();
         {
