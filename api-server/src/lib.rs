@@ -10,6 +10,7 @@
 
 pub mod engine;
 mod error;
+mod linger;
 mod local;
 mod routes;
 mod server;

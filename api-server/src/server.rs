@@ -1,8 +1,8 @@
 //! Sockets and connections: binding, accepting, HTTP/1.1 with bounded headers, and the end of it all.
 
+use crate::linger::lingering;
 use crate::routes::Api;
 use crate::{Error, Host};
-use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -107,7 +107,7 @@ async fn accept(api: Arc<Api>, listener: Listener, mut stopped: watch::Receiver<
 async fn connection(api: Arc<Api>, stream: UnixStream, mut stopped: watch::Receiver<bool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let api = api.clone();
-        async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
+        async move { Ok::<_, Infallible>(api.answer(lingering(request)).await) }
     });
     let connection = http1::Builder::new()
         .max_buf_size(MAX_HEAD)

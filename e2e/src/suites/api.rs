@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::tests;
 use crate::Test;
@@ -12,7 +12,7 @@ use crate::http::{connect, read, request};
 
 pub(super) const TESTS: &[Test] = tests!("api", 60;
     ping, versions, unknown_routes, malformed_json, huge_header, filters_both_ways, wait_headers_first, vanishing_clients,
-    create_errors, system_calls, json_errors, half_open_connections, double_slashes,
+    create_errors, system_calls, json_errors, half_open_connections, double_slashes, bytes_after_the_answer,
 );
 
 fn ping(cx: &Cx) -> Result<()> {
@@ -239,5 +239,32 @@ fn double_slashes(cx: &Cx) -> Result<()> {
     cx.docker(&["create", "--name", &name, BASE, "true"])?.good()?;
     let response = request(cx, "GET", &format!("/containers//{name}/json"), "")?;
     ensure!(response.status == 200, "{response:?}");
+    Ok(())
+}
+
+/// A client that is still sending when it is answered is neither cut off nor robbed of the answer.
+fn bytes_after_the_answer(cx: &Cx) -> Result<()> {
+    const PIECES: usize = 64;
+    let piece = vec![b'x'; 16 << 10];
+    let length = PIECES * piece.len();
+    for (path, wanted) in [
+        ("/images/load", "\"errorDetail\""),
+        ("/containers/nosuch/start", "No such container: nosuch"),
+        ("/nosuch", "page not found"),
+    ] {
+        let mut stream = connect(cx)?;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
+        for _ in 0..PIECES {
+            stream.write_all(&piece).with_context(|| format!("{path}: sending was cut off"))?;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // The connection goes on to the next request.
+        stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).with_context(|| format!("{path}: no answer"))?;
+        ensure!(text.contains(wanted), "{path}: {text}");
+        ensure!(text.ends_with("\r\n\r\nOK"), "{path}: {text}");
+    }
     Ok(())
 }
