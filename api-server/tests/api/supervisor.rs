@@ -201,7 +201,8 @@ impl Shared {
                 let name = if stream == 1 { "stdout" } else { "stderr" };
                 for line in String::from_utf8_lossy(&buffer[..n]).split_inclusive('\n') {
                     let row = serde_json::json!({ "log": line, "stream": name, "time": now() });
-                    let _ = writeln!(log, "{row}");
+                    // In one write: the other stream's lines go to the same file.
+                    let _ = log.write_all(format!("{row}\n").as_bytes());
                 }
                 let frame = frame(stream, &buffer[..n]);
                 let mut inner = shared.inner.lock().expect("no panic");
