@@ -48,6 +48,7 @@ pub(super) fn watch(supervisor: Pid, container_dir: &Path, leftovers: &[PathBuf]
     unsafe { libc::close_range(3, u32::MAX, 0) };
     point_at_null(&[0, 1, 2]);
     kill_on_signals(supervisor);
+    give_back_program();
     let status = loop {
         match rustix::process::waitpid(Some(supervisor), WaitOptions::empty()) {
             Ok(Some((_, status))) => break Some(status),
@@ -65,6 +66,39 @@ pub(super) fn watch(supervisor: Pid, container_dir: &Path, leftovers: &[PathBuf]
         mark_dead(container_dir);
     }
     code.and_then(|c| u8::try_from(c).ok()).unwrap_or(137)
+}
+
+/// Unmaps the pages of the program that the start has touched: what is still needed comes back from the page cache.
+///
+/// A guardian waits for as long as its container lives, and uses a few pages of a large program.
+fn give_back_program() {
+    const PAGE: u64 = 4096;
+    extern "C" fn visit(object: *mut libc::dl_phdr_info, _: usize, _: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: dl_iterate_phdr(3) passes a valid object, whose headers are as many as it says.
+        let (base, headers) = unsafe {
+            let object = &*object;
+            (object.dlpi_addr, std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)))
+        };
+        for header in headers {
+            // What can be written, or was before it was protected, is not in the file as it is in memory.
+            if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
+                continue;
+            }
+            // Whole pages only: a neighbour may have the rest of the first and of the last.
+            let start = base.wrapping_add(header.p_vaddr).next_multiple_of(PAGE);
+            let end = base.wrapping_add(header.p_vaddr).wrapping_add(header.p_filesz) & !(PAGE - 1);
+            if start >= end {
+                continue;
+            }
+            // SAFETY: a private mapping of the program's file that was never written: every page that is dropped is read
+            // again with the same bytes. A failure leaves things as they are.
+            unsafe { libc::madvise(start as *mut _, (end - start) as usize, libc::MADV_DONTNEED) };
+        }
+        // The first object is the program; there is no other in a static one.
+        1
+    }
+    // SAFETY: the callback has the required signature and keeps nothing of what it is given.
+    unsafe { libc::dl_iterate_phdr(Some(visit), std::ptr::null_mut()) };
 }
 
 /// Process id of the supervisor, for the signal handler.
