@@ -10,8 +10,12 @@ static void same(const char *what, const char *path, long a, int ea, long b, int
     if (a != b || (a < 0 && ea != eb) || (a >= 0 && memcmp(x, y, n))) {
         failures++;
         if (failures < 10) printf("%s %s: %ld %s, %ld %s\n", what, path, a, a < 0 ? strerror(ea) : "", b, b < 0 ? strerror(eb) : "");
+        for (size_t i = 0; a >= 0 && a == b && failures < 10 && i < n; i++)
+            if (((const char *)x)[i] != ((const char *)y)[i]) printf("  byte %zu: %d, %d\n", i, ((const char *)x)[i], ((const char *)y)[i]);
     }
 }
+// Times in proc(5) are those of an inode that may be made anew at any look-up.
+static int is_live(const char *path) { return !strncmp(path, "/proc", 5) || !strncmp(path, "/dev/fd", 7); }
 static void check(const char *path) {
     struct stat s, t;
     char l[4096], m[4096];
@@ -20,10 +24,12 @@ static void check(const char *path) {
         memset(&s, 1, sizeof s), memset(&t, 1, sizeof t);
         errno = 0; long a = fstatat(AT_FDCWD, path, &s, flags); int e = errno;
         errno = 0; long b = syscall(SYS_newfstatat, AT_FDCWD, path, &t, flags);
+        if (is_live(path)) s.st_atim = t.st_atim, s.st_mtim = t.st_mtim, s.st_ctim = t.st_ctim;
         same("stat", path, a, e, b, errno, &s, &t, sizeof s);
         memset(&sx, 1, sizeof sx), memset(&tx, 1, sizeof tx);
         errno = 0; a = statx(AT_FDCWD, path, flags, STATX_BASIC_STATS, &sx); e = errno;
         errno = 0; b = syscall(SYS_statx, AT_FDCWD, path, flags, STATX_BASIC_STATS, &tx);
+        if (is_live(path)) sx.stx_atime = tx.stx_atime, sx.stx_mtime = tx.stx_mtime, sx.stx_ctime = tx.stx_ctime;
         same("statx", path, a, e, b, errno, &sx, &tx, sizeof sx);
     }
     int sizes[] = {4096, 9, 8, 3, 0};
@@ -63,8 +69,11 @@ static void walk(const char *dir, int depth) {
     closedir(d);
 }
 int main(void) {
+    // Nobody changes the times of these two; those of the host's /dev/null change with its users.
+    close(0);
+    if (open("/etc/passwd", O_RDONLY) != 0) return 1;
     const char *odd[] = {"/", "//", "/.", "/..", "/../usr", "", "/none", "/none/x", "/usr/bin/../../etc/./passwd", "/etc/passwd/..", "relative",
-        "/proc", "/proc/self", "/proc/self/exe", "/dev/null", "/tmp", "/dev/fd/0", "/root", "/root/x"};
+        "/proc", "/proc/self", "/proc/self/exe", "/dev/full", "/tmp", "/dev/fd/0", "/root", "/root/x"};
     for (int round = 0; round < 20; round++) {
         for (unsigned i = 0; i < sizeof odd / sizeof *odd; i++) check(odd[i]);
         if (checked < 20000) walk("/usr", 0), walk("/etc", 0), walk("/lib", 0), walk("/bin", 0);
