@@ -19,6 +19,8 @@ pub struct Process {
     pub(crate) ppid: i32,
     /// Start time in clock ticks since boot: with the pid, an identity.
     start_time: u64,
+    /// When it was first seen: what the inodes of its directory in proc are stamped with.
+    pub(crate) born: crate::vfs::Timespec,
     pidfd: OwnedFd,
     table: Weak<TaskTable>,
     /// The program, for /proc/PID/exe; changed by exec.
@@ -70,6 +72,7 @@ impl Process {
             tgid: pid,
             ppid: ppid.unwrap_or(stat.ppid),
             start_time: stat.start_time,
+            born: crate::fs::now(),
             pidfd,
             table: Arc::downgrade(table),
             exe: RwLock::new(None),

@@ -193,7 +193,7 @@ impl Work<'_> {
             // Named so already?
             let same = store.resolve(&by_name).is_ok_and(|image| image.id == wanted_id);
             let image = store.get(&wanted_id).ok();
-            let config = image.map(|i| std::fs::read(i.config_path())).transpose();
+            let config = image.map(|i| i.read_config()).transpose();
             Ok((same, config.unwrap_or_default()))
         });
         let (same, config) = known.await?;

@@ -157,10 +157,7 @@ impl Work<'_> {
         let tag = name.tag().unwrap_or_default().to_owned();
         let (store, shown) = (self.store.clone(), image.clone());
         let (config, original, sizes) = blocking(move || {
-            let path = shown.config_path();
-            let failed = |e| Error::new(ErrorKind::System, format!("{}: {e}", path.display()));
-            let config = std::fs::read(&path).map_err(failed)?;
-            Ok((config, original(&store, &shown), store.layer_sizes(&shown)?))
+            Ok((shown.read_config()?, original(&store, &shown), store.layer_sizes(&shown)?))
         })
         .await?;
         let mut distinct: Vec<(usize, &str)> = Vec::new();

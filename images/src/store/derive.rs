@@ -10,7 +10,6 @@ use super::import::Platform;
 use super::ingest::NewImage;
 use super::{ImageId, Progress, Store, tag_reference};
 use crate::Error;
-use crate::error::Context;
 
 /// Diff id of an archive without entries (two blocks of zeros): the layer of a step that changed no file.
 const EMPTY_LAYER: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
@@ -107,11 +106,9 @@ impl Store {
     /// The configuration of an image as it came, and its layers.
     fn document_of(&self, id: &ImageId) -> Result<(Map<String, Value>, Vec<String>), Error> {
         let image = self.get(id)?;
-        let path = image.config_path();
-        let json = std::fs::read(&path).context("reading", &path)?;
-        match serde_json::from_slice(&json) {
+        match serde_json::from_slice(&image.read_config()?) {
             Ok(Value::Object(document)) => Ok((document, image.layers)),
-            _ => Err(Error::Corrupt(format!("{} is no configuration", path.display()))),
+            _ => Err(Error::Corrupt(format!("{} is no configuration", image.config_path().display()))),
         }
     }
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::content::Descriptor;
-use crate::Error;
+use crate::error::{Context, Error};
 use crate::reference::is_hex;
 
 /// `sha256:` and the digest of the image's configuration.
@@ -82,15 +82,32 @@ pub struct Image {
     pub(crate) dir: PathBuf,
 }
 
+/// See [`Image::read_config`].
+pub(super) fn read_config(dir: &Path, hex: &str) -> Result<Vec<u8>, Error> {
+    let path = dir.join("config.json");
+    match std::fs::read(&path) {
+        Err(_) if !dir.exists() => Err(Error::NotFound(format!("sha256:{hex}"))),
+        result => result.context("reading", &path),
+    }
+}
+
 impl Image {
     /// The merged index ([`crate::Index`]). It is a cache: call [`crate::Store::ensure_index`] before use.
     pub fn index_path(&self) -> PathBuf {
         self.dir.join("index")
     }
 
-    /// The configuration, byte by byte as it came.
+    /// Where the configuration is.
     pub fn config_path(&self) -> PathBuf {
         self.dir.join("config.json")
+    }
+
+    /// The configuration, byte by byte as it came.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the image was removed since it was looked up, else the host's.
+    pub fn read_config(&self) -> Result<Vec<u8>, Error> {
+        read_config(&self.dir, self.id.hex())
     }
 
     /// Whether it has no name at all.

@@ -367,13 +367,7 @@ impl Store {
         if let Some(known) = self.configs.lock().get(hex) {
             return Ok(known.clone());
         }
-        let path = dir.join("config.json");
-        let json = std::fs::read(&path);
-        if json.is_err() && !dir.exists() {
-            // It was removed since its entry was looked up.
-            return Err(Error::NotFound(format!("sha256:{hex}")));
-        }
-        let config = Arc::new(ImageConfig::parse(&json.context("reading", &path)?)?);
+        let config = Arc::new(ImageConfig::parse(&image::read_config(dir, hex)?)?);
         let mut configs = self.configs.lock();
         if configs.len() >= CONFIGS_MAX {
             configs.clear();

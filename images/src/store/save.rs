@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::content::Digesting;
 use super::staging::LayerInfo;
 use super::{Image, ImageId, Store};
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::layer::split;
 use crate::reference::Reference;
 use crate::tar::write;
@@ -102,8 +102,7 @@ impl Store {
         let (mut descriptors, mut items, mut attestations) = (Vec::new(), Vec::new(), Vec::new());
         let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for Saved { image, tags } in images {
-            let path = image.config_path();
-            let config = std::fs::read(&path).context("reading", &path)?;
+            let config = image.read_config()?;
             let (mut described, mut sources) = (Vec::new(), Map::new());
             for hex in image.layer_hexes() {
                 let info = self.layer_info(hex)?;

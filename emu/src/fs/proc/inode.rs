@@ -84,7 +84,8 @@ impl ProcInode {
     }
 
     fn attr_with_mode(&self, mode: u32) -> Result<Attr, Errno> {
-        let born = self.fs.born;
+        // As if an inode were made once and stayed: the same at each look.
+        let born = self.task_node().map_or(self.fs.born, |node| node.subject.process.born);
         let mut attr = Attr { ino: self.ino(), mode, nlink: 1, blksize: 1024, ..Attr::default() };
         (attr.atime, attr.mtime, attr.ctime) = (born, born, born);
         match &self.node {
@@ -97,8 +98,6 @@ impl ProcInode {
                 if mode & libc::S_IFMT == libc::S_IFDIR {
                     attr.nlink = pid::table().nlink(node.row);
                 }
-                let now = crate::fs::now();
-                (attr.atime, attr.mtime, attr.ctime) = (now, now, now);
             }
         }
         Ok(attr)
